@@ -1,0 +1,52 @@
+# Weir's commands. `make` alone lists them. Go 1.26, git and make are all that
+# must be there before; scripts/setup.sh installs the rest or says what is missing.
+
+GO        ?= go
+BIN       := bin/weir
+FUZZTIME  ?= 20s
+VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS   := -s -w -X github.com/weir-project/weir/cli.version=$(VERSION)
+LINTER    := $(GO) tool -modfile=tools/go.mod golangci-lint
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test check lint unit allocs seeds bench-check bench fuzz setup clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## start the gateway with a sample API, and print what to try
+	@$(BIN) demo
+
+build: ## build bin/weir
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/weir
+
+test: setup check lint unit allocs bench-check ## everything: vet, lint, all tests with the race detector, benchmarks build
+
+setup: ## install what the tests need, or say what is missing
+	@scripts/setup.sh test
+
+check: ## build and vet every package
+	$(GO) build ./...
+	$(GO) vet ./...
+
+lint: ## run the linters of .golangci.yml
+	$(LINTER) run ./...
+
+unit: ## all tests: unit, fuzz seeds, behaviour scripts, end to end
+	$(GO) test -race -shuffle=on -count=1 -timeout 10m ./...
+
+allocs: ## the tests that count allocations, without the race detector, which allocates
+	$(GO) test -shuffle=on -count=1 -run 'Alloc' ./...
+
+bench-check: ## build and vet the benchmarks, and run each of them once
+	cd benchmarks && $(GO) vet ./... && $(GO) test -shuffle=on -count=1 -short -bench . -benchtime 1x ./...
+
+bench: ## measure Weir beside its peers (see docs/performance.md)
+	@scripts/setup.sh bench
+	@$(MAKE) -C benchmarks
+
+fuzz: ## run every fuzz target for FUZZTIME (20s)
+	@scripts/fuzz.sh $(FUZZTIME)
+
+clean: ## remove what was built
+	rm -rf bin coverage.out benchmarks/out
