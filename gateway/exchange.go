@@ -92,14 +92,16 @@ type Outcome struct {
 
 // scratch holds the buffers of one Exchange.
 type scratch struct {
-	buf    []byte
-	fields []Field
-	answer Answer
+	path    []byte // the canonical path, where it is not the one received
+	body    []byte // of the answer
+	fields  []byte // values of the rate limit fields
+	address []byte // the client's address as an application's id
+	answer  Answer
 }
 
 // Reset makes x ready for the next call. It keeps the buffers.
 func (x *Exchange) Reset() {
-	m, s := x.Match, x.scratch
+	m, f, s := x.Match, x.Fields, x.scratch
 	m.Denied, m.Checks, m.Sources = nil, m.Checks[:0], m.Sources[:0]
-	*x = Exchange{Match: m, scratch: s}
+	*x = Exchange{Match: m, Fields: f[:0], scratch: s}
 }

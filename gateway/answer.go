@@ -1,0 +1,221 @@
+package gateway
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/weir-project/weir"
+)
+
+// A reason is why the gateway answers itself, with the code by which programs
+// tell one from the other. The codes from 9008 on are the documents' (throttling)
+// and WSO2's (authentication); where neither has one, the status is the code.
+type reason struct {
+	status      int
+	code        string
+	message     string
+	description string
+}
+
+const (
+	throttled = "Message throttled out"
+	quota     = "You have exceeded your quota"
+)
+
+// limitReasons are the reasons of the levels, by weir.Level.
+var limitReasons = [...]reason{
+	weir.LevelDeny:              {403, "900805", "Message blocked", "You have been blocked from accessing the resource"},
+	weir.LevelAPI:               {429, "900800", throttled, quota},
+	weir.LevelResource:          {429, "900802", throttled, quota},
+	weir.LevelSubscription:      {429, "900804", throttled, quota},
+	weir.LevelSubscriptionBurst: {429, "900807", throttled, quota},
+	weir.LevelApplication:       {429, "900803", throttled, quota},
+	weir.LevelApplicationBurst:  {429, "900809", throttled, "You have exceeded your application burst limit quota"},
+	weir.LevelCustom:            {429, "900806", throttled, quota},
+	weir.LevelBackend:           {503, "900801", "API Limit Reached", "API not accepting requests"},
+}
+
+var (
+	missingCredentials = reason{401, "900902", "Missing Credentials", "Send an API key or an access token with the request"}
+	invalidCredentials = reason{401, "900901", "Invalid Credentials", "Access failure: the credentials are not valid here"}
+	expiredCredentials = reason{401, "900903", "Access Token Expired", "Get a new access token and try again"}
+	notSubscribed      = reason{403, "900908", "Resource forbidden", "The application has no subscription to this API"}
+	noEndpoint         = reason{403, "900906", "Incorrect Access Token Type is provided", "The API has no endpoint for this type of key"}
+	notFound           = reason{404, "404", "Not Found", "No API declares this path"}
+	wrongMethod        = reason{405, "405", "Method Not Allowed", "The path does not declare this method"}
+	notReady           = reason{503, "503", "Service Unavailable", "The gateway has no APIs yet"}
+)
+
+// failures are the reasons of what a front door can't parse or forward.
+var failures = [...]reason{
+	{400, "400", "Bad Request", "The request is malformed or ambiguous"},
+	{408, "408", "Request Timeout", "The request did not arrive in time"},
+	{413, "413", "Content Too Large", "The body is larger than the gateway takes"},
+	{414, "414", "URI Too Long", "The URI is longer than the gateway takes"},
+	{417, "417", "Expectation Failed", "The gateway meets no expectation but 100-continue"},
+	{421, "421", "Misdirected Request", "The request was meant for another host"},
+	{431, "431", "Request Header Fields Too Large", "The header is larger than the gateway takes"},
+	{500, "500", "Internal Server Error", "The gateway could not handle the request"},
+	{501, "501", "Not Implemented", "The gateway does not know the method or the coding"},
+	{502, "502", "Bad Gateway", "The backend could not be reached or gave no valid answer"},
+	{503, "503", "Service Unavailable", "The gateway is too busy; try again later"},
+	{504, "504", "Gateway Timeout", "The backend did not answer in time"},
+	{505, "505", "HTTP Version Not Supported", "The gateway speaks HTTP/1.0, HTTP/1.1 and HTTP/2"},
+}
+
+// failure returns the reason for a status that a front door gives.
+func failure(status int) *reason {
+	for i := range failures {
+		if failures[i].status == status {
+			return &failures[i]
+		}
+	}
+	return &failures[7]
+}
+
+// nextAccessLayout is the documents' way to write a time.
+const nextAccessLayout = "2006-Jan-02 15:04:05+0000 UTC"
+
+// A refusal is a reason with what is particular to this one.
+type refusal struct {
+	*reason
+	level  string
+	policy string
+	next   time.Time // zero: not known
+}
+
+// answer makes x's answer for r. The body is JSON, or XML if the client asks
+// for it before JSON.
+func (x *Exchange) answer(r refusal) *Answer {
+	a := &x.scratch.answer
+	*a = Answer{Status: r.status, ContentType: "application/json; charset=utf-8", Fields: x.Fields}
+	x.scratch.body = x.scratch.body[:0]
+	if x.wantsXML() {
+		a.ContentType = "application/xml; charset=utf-8"
+		x.scratch.body = appendXML(x.scratch.body, r)
+	} else {
+		x.scratch.body = appendJSON(x.scratch.body, r)
+	}
+	a.Body = x.scratch.body
+	return a
+}
+
+// wantsXML reports whether the client accepts XML and names it before JSON.
+func (x *Exchange) wantsXML() bool {
+	if x.Headers == nil {
+		return false
+	}
+	accept, ok := x.Headers.Value("Accept")
+	if !ok {
+		return false
+	}
+	xml := strings.Index(accept, "/xml")
+	if xml < 0 {
+		return false
+	}
+	json := strings.Index(accept, "/json")
+	html := strings.Index(accept, "text/html") // browsers ask for XML without wanting it
+	return (json < 0 || xml < json) && html < 0
+}
+
+func appendJSON(b []byte, r refusal) []byte {
+	b = append(b, `{"code":"`...)
+	b = append(b, r.code...)
+	b = append(b, `","message":"`...)
+	b = append(b, r.message...)
+	b = append(b, `","description":"`...)
+	b = r.appendDescription(b)
+	b = append(b, '"')
+	if !r.next.IsZero() {
+		b = append(b, `,"nextAccessTime":"`...)
+		b = r.next.UTC().AppendFormat(b, nextAccessLayout)
+		b = append(b, '"')
+	}
+	if r.level != "" {
+		b = append(b, `,"level":"`...)
+		b = append(b, r.level...)
+		b = append(b, `","policy":`...)
+		b = appendJSONString(b, r.policy)
+	}
+	return append(b, '}')
+}
+
+func appendXML(b []byte, r refusal) []byte {
+	b = append(b, `<amt:fault xmlns:amt="http://wso2.org/apimanager/throttling"><amt:code>`...)
+	b = append(b, r.code...)
+	b = append(b, `</amt:code><amt:message>`...)
+	b = append(b, r.message...)
+	b = append(b, `</amt:message><amt:description>`...)
+	b = r.appendDescription(b)
+	b = append(b, `</amt:description>`...)
+	if !r.next.IsZero() {
+		b = append(b, `<amt:nextAccessTime>`...)
+		b = r.next.UTC().AppendFormat(b, nextAccessLayout)
+		b = append(b, `</amt:nextAccessTime>`...)
+	}
+	if r.level != "" {
+		b = append(b, `<amt:level>`...)
+		b = append(b, r.level...)
+		b = append(b, `</amt:level><amt:policy>`...)
+		b = appendXMLText(b, r.policy)
+		b = append(b, `</amt:policy>`...)
+	}
+	return append(b, `</amt:fault>`...)
+}
+
+// appendDescription adds the time of the next access to a quota's description,
+// in the documents' words.
+func (r refusal) appendDescription(b []byte) []byte {
+	b = append(b, r.description...)
+	if !r.next.IsZero() && r.status == 429 {
+		b = append(b, " .You can access API after "...)
+		b = r.next.UTC().AppendFormat(b, nextAccessLayout)
+	}
+	return b
+}
+
+// appendJSONString appends s as a JSON string. Bytes that are not UTF-8 become
+// the replacement character.
+func appendJSONString(b []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	b = append(b, '"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b = append(b, '\\', byte(r))
+		case r < 0x20 || r == 0x7f:
+			b = append(b, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
+		case r < 0x80:
+			b = append(b, byte(r))
+		default:
+			b = append(b, string(r)...)
+		}
+	}
+	return append(b, '"')
+}
+
+func appendXMLText(b []byte, s string) []byte {
+	for _, r := range s {
+		switch {
+		case r == '<':
+			b = append(b, "&lt;"...)
+		case r == '>':
+			b = append(b, "&gt;"...)
+		case r == '&':
+			b = append(b, "&amp;"...)
+		case r < 0x20:
+			b = append(b, '?')
+		default:
+			b = append(b, string(r)...)
+		}
+	}
+	return b
+}
+
+// seconds returns d in whole seconds, rounded up, at least 1.
+func seconds(d time.Duration) int64 {
+	return max(1, int64((d+time.Second-1)/time.Second))
+}
+
+func appendInt(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) }
