@@ -10,7 +10,6 @@ package policy
 import (
 	"net/netip"
 
-	"github.com/weir-project/weir"
 	"github.com/weir-project/weir/limiter"
 )
 
@@ -159,15 +158,4 @@ type Deny struct {
 type Backend struct {
 	Context, Version    string
 	Production, Sandbox *limiter.Limit
-}
-
-// Levels at which a kind of policy is checked, for output.
-func (k Kind) level() weir.Level {
-	switch k {
-	case Subscription:
-		return weir.LevelSubscription
-	case Application:
-		return weir.LevelApplication
-	}
-	return weir.LevelAPI
 }

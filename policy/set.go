@@ -25,6 +25,10 @@ type Options struct {
 	Seed limiter.Seed
 	// Compiler compiles custom rules; required if there are any with When.
 	Compiler Compiler
+	// IPv6Bits is the length of the network by which IPv6 addresses count
+	// where an address is a key; zero means 64. Conditions and deny policies
+	// see the whole address.
+	IPv6Bits int
 }
 
 // A Source says where a check comes from.
@@ -35,6 +39,8 @@ type Source struct {
 	// Soft tells that the policy lets requests past (PassOnQuotaReach).
 	Soft  bool
 	Limit *limiter.Limit
+
+	form form
 }
 
 // A Match is what a Set asks of one request. The zero value is ready; it is
@@ -51,6 +57,11 @@ type Match struct {
 	// Unknown is the name of a tier that the request has and the Set lacks, or
 	// empty. Such a request must be refused: it would go unlimited.
 	Unknown string
+	// UnknownLevel is the level of Unknown, where that is not empty.
+	UnknownLevel weir.Level
 	// RuleErrors counts custom rules whose expression failed on this request.
 	RuleErrors int
+
+	charge  charge
+	amounts [3]int64 // by limiter.Cost
 }

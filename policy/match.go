@@ -1,0 +1,276 @@
+package policy
+
+import (
+	"github.com/weir-project/weir"
+	"github.com/weir-project/weir/limiter"
+)
+
+// A Set is a compiled [Definition]. It never changes and may be used by many
+// goroutines at once.
+type Set struct {
+	seed     limiter.Seed
+	ipv6Bits int
+
+	advanced      map[string]*advanced
+	subscriptions map[string]*plan
+	applications  map[string]*plan
+	rules         []rule
+	backends      map[api]*backend
+	denies        denials
+}
+
+// A bound is one limit at one level.
+type bound struct {
+	limit  limiter.Limit
+	head   limiter.Hash // the beginning of the keys under which it counts
+	source Source
+}
+
+// either is one limit of an advanced policy, at both levels at which it can be
+// asked for. The bounds are nil if there is no limit.
+type either struct {
+	perUser       bool
+	api, resource *bound
+}
+
+// An advanced policy is compiled to groups and to what holds otherwise.
+type advanced struct {
+	groups    []group
+	otherwise either
+}
+
+type group struct {
+	either
+	conditions []condition
+}
+
+// A plan is a compiled subscription or application policy.
+type plan struct {
+	per          Per
+	quota, burst *bound // nil: none
+}
+
+// A rule is a compiled custom rule.
+type rule struct {
+	*bound
+	when Expression // nil: always
+	key  *template
+}
+
+// api identifies one version of an API.
+type api struct{ context, version string }
+
+// backend has the limits of an API's backends by key type, nil where none.
+type backend [2]*bound
+
+// names reports whether there is a policy of kind k named name.
+func (s *Set) names(k Kind, name string) bool {
+	ok := false
+	switch k {
+	case Advanced:
+		_, ok = s.advanced[name]
+	case Subscription:
+		_, ok = s.subscriptions[name]
+	case Application:
+		_, ok = s.applications[name]
+	}
+	return ok
+}
+
+// Has reports whether a tier can be asked for: whether it is Unlimited, empty, or
+// the name of a policy of kind k. A request of any other tier is refused.
+func (s *Set) Has(k Kind, tier string) bool {
+	return tier == "" || tier == weir.Unlimited || s.names(k, tier)
+}
+
+// What of a request a match charges.
+type charge uint8
+
+const (
+	wholeCall   charge = iota // all limits; the call is one event
+	openStream                // all limits but those on events
+	streamEvent               // limits on events only
+)
+
+// Match makes m what s asks of req, in the order in which it is to be passed:
+// deny policies, the API's own policy or else the resource's, subscription quota
+// and burst, application quota and burst, custom rules, the backend's maximum.
+//
+// The API's policy stands in for the resource's unless it is empty or Unlimited.
+// A limit on requests is asked for the request's weight, one on bytes for what is
+// known of its size, and one on events for 1: a plain call is one event. Calls
+// that open a stream take [Set.MatchOpen] instead.
+func (s *Set) Match(m *Match, req *weir.Request) { s.match(m, req, wholeCall, 1) }
+
+// MatchOpen is Match for a call that opens a stream (a WebSocket, server-sent
+// events). It leaves out the limits on events: the stream's messages are held to
+// them one by one, see [Set.MatchEvents].
+func (s *Set) MatchOpen(m *Match, req *weir.Request) { s.match(m, req, openStream, 0) }
+
+// MatchEvents makes m what s asks of n messages on a stream that req opened: deny
+// policies, and of the checks of Match those that count events.
+func (s *Set) MatchEvents(m *Match, req *weir.Request, n int64) {
+	s.match(m, req, streamEvent, max(0, n))
+}
+
+func (s *Set) match(m *Match, req *weir.Request, c charge, events int64) {
+	m.Denied, m.Unknown, m.UnknownLevel, m.RuleErrors = nil, "", 0, 0
+	m.Checks, m.Sources = m.Checks[:0], m.Sources[:0]
+	m.charge = c
+	m.amounts = amounts(req, events)
+	if m.Denied = s.denies.of(req); m.Denied != nil {
+		return
+	}
+	s.matchAdvanced(m, req)
+	s.matchSubscription(m, req)
+	s.matchApplication(m, req)
+	if len(s.rules) > 0 {
+		s.matchRules(m, req)
+	}
+	if len(s.backends) > 0 {
+		if b := s.backends[api{req.Context, req.Version}]; b != nil && req.KeyType <= weir.Sandbox {
+			if h := b[req.KeyType]; h != nil && m.wants(h) {
+				m.add(h, h.head)
+			}
+		}
+	}
+}
+
+// amounts returns what req asks for, by limiter.Cost.
+func amounts(req *weir.Request, events int64) [3]int64 {
+	return [3]int64{
+		limiter.Requests: max(1, req.Weight),
+		limiter.Bytes:    max(0, req.Bytes),
+		limiter.Events:   events,
+	}
+}
+
+// wants reports whether the limit of h is one that m charges; h may be nil.
+func (m *Match) wants(h *bound) bool {
+	return h != nil && (m.charge == wholeCall || (h.limit.Cost == limiter.Events) == (m.charge == streamEvent))
+}
+
+// add adds the check of h under a key.
+func (m *Match) add(h *bound, key limiter.Hash) {
+	m.Checks = append(m.Checks, limiter.Check{Limit: &h.limit, Key: key.Key(), N: m.amounts[h.limit.Cost]})
+	m.Sources = append(m.Sources, &h.source)
+}
+
+// unknown records the first tier that s does not have.
+func (m *Match) unknown(l weir.Level, tier string) {
+	if m.Unknown == "" {
+		m.Unknown, m.UnknownLevel = tier, l
+	}
+}
+
+// isLimited reports whether a tier asks for a policy.
+func isLimited(tier string) bool { return tier != "" && tier != weir.Unlimited }
+
+func (s *Set) matchAdvanced(m *Match, req *weir.Request) {
+	level, tier := weir.LevelAPI, req.APITier
+	if !isLimited(tier) {
+		if level, tier = weir.LevelResource, req.ResourceTier; !isLimited(tier) {
+			return
+		}
+	}
+	a := s.advanced[tier]
+	if a == nil {
+		m.unknown(level, tier)
+		return
+	}
+	e := a.match(req)
+	h := e.api
+	if level == weir.LevelResource {
+		h = e.resource
+	}
+	if !m.wants(h) {
+		return
+	}
+	key := h.head.Add(req.Context).Add(req.Version)
+	if level == weir.LevelResource {
+		key = key.Add(req.Resource).Add(req.Verb)
+	}
+	if e.perUser {
+		key = key.Add(req.User)
+	}
+	m.add(h, key)
+}
+
+// match returns what holds for req: the first group all of whose conditions do.
+func (a *advanced) match(req *weir.Request) *either {
+	for i := range a.groups {
+		if g := &a.groups[i]; g.holds(req) {
+			return &g.either
+		}
+	}
+	return &a.otherwise
+}
+
+func (g *group) holds(req *weir.Request) bool {
+	for i := range g.conditions {
+		if !g.conditions[i].holds(req) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Set) matchSubscription(m *Match, req *weir.Request) {
+	if !isLimited(req.SubscriptionTier) {
+		return
+	}
+	p := s.subscriptions[req.SubscriptionTier]
+	if p == nil {
+		m.unknown(weir.LevelSubscription, req.SubscriptionTier)
+		return
+	}
+	for _, h := range [...]*bound{p.quota, p.burst} {
+		if m.wants(h) {
+			m.add(h, s.addApplication(h.head, req).Add(req.Context).Add(req.Version))
+		}
+	}
+}
+
+func (s *Set) matchApplication(m *Match, req *weir.Request) {
+	if !isLimited(req.Application.Tier) {
+		return
+	}
+	p := s.applications[req.Application.Tier]
+	if p == nil {
+		m.unknown(weir.LevelApplication, req.Application.Tier)
+		return
+	}
+	for _, h := range [...]*bound{p.quota, p.burst} {
+		if !m.wants(h) {
+			continue
+		}
+		key := s.addApplication(h.head, req)
+		switch p.per {
+		case PerUser:
+			key = key.Add(req.User)
+		case PerToken:
+			key = key.Add(req.Token)
+		}
+		m.add(h, key)
+	}
+}
+
+func (s *Set) matchRules(m *Match, req *weir.Request) {
+	for i := range s.rules {
+		r := &s.rules[i]
+		if !m.wants(r.bound) {
+			continue
+		}
+		if r.when != nil {
+			holds, err := r.when.Holds(req)
+			if err != nil {
+				m.RuleErrors++
+				continue
+			}
+			if !holds {
+				continue
+			}
+		}
+		m.add(r.bound, r.key.hash(r.head, s, req))
+	}
+}
