@@ -1,6 +1,10 @@
 // Package identity finds out who calls: by API key, by JSON Web Token, or by
 // address where an API asks for no credentials; and it finds the address of the
 // client behind trusted proxies.
+//
+// A gateway takes the credential out of a request with [Find] and asks an
+// [Authenticator] whose it is. The answer is a [Principal], or an [*Error] whose
+// Kind says what to answer and whose Reason is for logs only.
 package identity
 
 import "github.com/weir-project/weir"
@@ -12,6 +16,7 @@ type Application struct {
 	Owner         string
 	Tier          string
 	Keys          []Key
+	Clients       []Client
 	Subscriptions []Subscription
 }
 
@@ -19,6 +24,17 @@ type Application struct {
 type Key struct {
 	Type weir.KeyType
 	Hash string // as HashKey returns it
+}
+
+// A Client is an OAuth client of an application: tokens that name it are the
+// application's.
+type Client struct {
+	// ID is the consumer key, as tokens have it in consumerKey, azp or client_id.
+	ID   string
+	Type weir.KeyType
+	// Issuer is the only issuer whose tokens may name the client; empty means
+	// every trusted one.
+	Issuer string
 }
 
 // A Subscription is the right of an application to call a version of an API, in
