@@ -27,6 +27,6 @@ func NewRegistry(version string) *prometheus.Registry {
 }
 
 // Handler serves the metrics of r in Prometheus' text formats.
-func Handler(r *prometheus.Registry) http.Handler {
+func Handler(r prometheus.Gatherer) http.Handler {
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 }
