@@ -48,8 +48,12 @@ func environment() (*cel.Env, error) {
 	options := []cel.EnvOption{
 		cel.ParserExpressionSizeLimit(maxLength),
 		cel.ParserRecursionLimit(maxNesting),
-		cel.ExtendedValidations(),
-		cel.ASTValidators(cel.ValidateComprehensionNestingLimit(2)),
+		cel.ASTValidators(
+			cel.ValidateTimestampLiterals(),
+			cel.ValidateDurationLiterals(),
+			cel.ValidateHomogeneousAggregateLiterals(),
+			cel.ValidateComprehensionNestingLimit(2),
+		),
 		cel.OptionalTypes(),
 		cel.Variable(clientIP, cel.StringType),
 		cel.Variable(requestSize, cel.IntType),

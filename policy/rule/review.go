@@ -2,6 +2,7 @@ package rule
 
 import (
 	"net/netip"
+	"regexp"
 	"strings"
 	"time"
 
@@ -97,7 +98,10 @@ func (r *reviewer) call(e celast.Expr, c celast.CallExpr) {
 	case operators.Equals, operators.NotEquals:
 		r.addresses(args)
 	case overloads.Matches:
-		r.literal(args[len(args)-1], "a pattern", func(string) error { return nil })
+		r.literal(args[len(args)-1], "a pattern", func(s string) error {
+			_, err := regexp.Compile(s)
+			return err
+		})
 	case inNetwork:
 		r.literal(args[0], "a network", func(s string) error {
 			_, err := parseNetwork(s)

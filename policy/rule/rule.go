@@ -73,35 +73,9 @@ func New() *Compiler {
 // use. It refuses what is not a bool, what may cost too much and what this
 // package's comment excludes; the error begins with line:column of the fault.
 func (c *Compiler) Compile(expr string) (policy.Expression, error) {
-	env, err := c.env()
+	tree, program, err := c.program(expr)
 	if err != nil {
-		return nil, fmt.Errorf("CEL environment: %w", err)
-	}
-	if strings.TrimSpace(expr) == "" {
-		return nil, errors.New("1:1: empty expression")
-	}
-	checked, issues := env.Compile(expr)
-	if issues.Err() != nil {
-		return nil, issuesError(issues)
-	}
-	tree := checked.NativeRep()
-	if t := checked.OutputType(); !t.IsExactType(cel.BoolType) {
-		return nil, at(tree, tree.Expr(), "is a %s, not a bool", t)
-	}
-	if err := review(tree); err != nil {
 		return nil, err
-	}
-	estimate, err := env.EstimateCost(checked, sizes{}, cost.PresenceTestHasCost(true))
-	if err != nil {
-		return nil, fmt.Errorf("1:1: cost: %w", err)
-	}
-	if estimate.Max > maxCost {
-		return nil, fmt.Errorf("1:1: too expensive: may cost %d, and at most %d is allowed", estimate.Max, maxCost)
-	}
-	// The program is made in any case: it finds faults of its own.
-	program, err := env.Program(checked, cel.EvalOptions(cel.OptOptimize))
-	if err != nil {
-		return nil, fmt.Errorf("1:1: %w", err)
 	}
 	if f := (planner{tree}).bool(tree.Expr()); f != nil {
 		return native(f), nil
@@ -109,13 +83,49 @@ func (c *Compiler) Compile(expr string) (policy.Expression, error) {
 	return newInterpreted(program), nil
 }
 
+// program checks expr. The program is made even of what will not be interpreted,
+// as making it finds faults of its own.
+func (c *Compiler) program(expr string) (*celast.AST, cel.Program, error) {
+	env, err := c.env()
+	if err != nil {
+		return nil, nil, fmt.Errorf("CEL environment: %w", err)
+	}
+	if strings.TrimSpace(expr) == "" {
+		return nil, nil, errors.New("1:1: empty expression")
+	}
+	checked, issues := env.Compile(expr)
+	if issues.Err() != nil {
+		return nil, nil, issuesError(issues)
+	}
+	tree := checked.NativeRep()
+	if t := checked.OutputType(); !t.IsExactType(cel.BoolType) {
+		return nil, nil, fmt.Errorf("1:1: is of type %s, not bool", t)
+	}
+	if err := review(tree); err != nil {
+		return nil, nil, err
+	}
+	estimate, err := env.EstimateCost(checked, sizes{}, cost.PresenceTestHasCost(true))
+	if err != nil {
+		return nil, nil, fmt.Errorf("1:1: cost: %w", err)
+	}
+	if estimate.Max > maxCost {
+		return nil, nil, fmt.Errorf("1:1: too expensive: it may cost %d, of which at most %d is allowed", estimate.Max, maxCost)
+	}
+	program, err := env.Program(checked, cel.EvalOptions(cel.OptOptimize))
+	if err != nil {
+		return nil, nil, fmt.Errorf("1:1: %w", err)
+	}
+	return tree, program, nil
+}
+
 // issuesError makes one line of what CEL found.
 func issuesError(issues *cel.Issues) error {
 	var lines []string
 	for _, e := range issues.Errors() {
 		message := strings.Join(strings.Fields(e.Message), " ")
-		// CEL counts columns from 0.
-		lines = append(lines, fmt.Sprintf("%d:%d: %s", e.Location.Line(), e.Location.Column()+1, message))
+		// CEL counts columns from 0, and has line -1 for the whole.
+		line, column := max(1, e.Location.Line()), max(1, e.Location.Column()+1)
+		lines = append(lines, fmt.Sprintf("%d:%d: %s", line, column, message))
 		if len(lines) == 3 {
 			break // the rest is mostly the consequence
 		}
