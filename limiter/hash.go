@@ -71,7 +71,7 @@ func (h Hash) AddUint64(v uint64) Hash {
 
 // Key returns the key of the parts that were added.
 func (h Hash) Key() Key {
-	k := mix(h.state^m0, h.seed^m1)
+	k := mix(h.state^m0, h.seed^m2)
 	if k == 0 {
 		k = m0
 	}
