@@ -56,7 +56,10 @@ func Canonical(path string) (string, error) {
 	if canonical {
 		return path, nil
 	}
-	path = rewritePath(path)
+	path, ok := rewritePath(path)
+	if !ok {
+		return "", errPathEscape
+	}
 	if len(path) > MaxPath {
 		return "", ErrPathTooLong
 	}
@@ -174,8 +177,10 @@ func isTextUTF8(path string) bool {
 }
 
 // rewritePath brings the escapes of path into canonical form. What may not
-// stand in a path at all it leaves in place.
-func rewritePath(path string) string {
+// stand in a path at all it leaves in place. It reports false for an invalid
+// escape, which must not become a valid one when what follows it is decoded
+// (%0%61).
+func rewritePath(path string) (string, bool) {
 	out := make([]byte, 0, len(path)+16)
 	for i := 0; i < len(path); i++ {
 		c := path[i]
@@ -183,8 +188,7 @@ func rewritePath(path string) string {
 		case bytePercent:
 			v, ok := unhex(path, i)
 			if !ok {
-				out = append(out, c)
-				continue
+				return "", false
 			}
 			i += 2
 			if byteClass[v] == byteUnreserved {
@@ -198,5 +202,5 @@ func rewritePath(path string) string {
 			out = append(out, c)
 		}
 	}
-	return string(out)
+	return string(out), true
 }

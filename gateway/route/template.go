@@ -84,6 +84,8 @@ func parseSegment(text string) (segment, error) {
 		rest = after
 	}
 	switch {
+	case len(parts) == 1 && isDots(parts[0]):
+		return segment{}, errors.New("is a dot segment")
 	case len(parts) == 1:
 		return segment{kind: literal, text: parts[0]}, nil
 	case len(parts) == 2 && parts[0] == "" && parts[1] == "":
@@ -117,12 +119,12 @@ func decodeLiteral(text string) (string, error) {
 		case '%':
 			v, ok := unhex(text, i)
 			if !ok {
-				return "", errPathEscape
+				return "", errors.New("has an invalid escape")
 			}
 			c = v
 			i += 2
 			if c == '/' || c == '\\' {
-				return "", errPathSlash
+				return "", errors.New("has an escaped slash or backslash")
 			}
 		case '}':
 			return "", errors.New(`has a "}" without a "{"`)
@@ -132,12 +134,9 @@ func decodeLiteral(text string) (string, error) {
 			return "", fmt.Errorf("has a %q, which no path that is let in has", c)
 		}
 		if c < ' ' || c == 0x7f {
-			return "", errPathControl
+			return "", errors.New("has a control character")
 		}
 		out = append(out, c)
-	}
-	if s := string(out); isDots(s) {
-		return "", errPathDots
 	}
 	return string(out), nil
 }
