@@ -1,0 +1,108 @@
+package http1
+
+import (
+	"errors"
+	"time"
+)
+
+// errThrottled ends an event stream that can't be thinned out.
+var errThrottled = errors.New("event limit reached")
+
+// throttledEvent tells the client of an event stream, once for each pause, that
+// events are left out. It has a type of its own, so that only those who ask for
+// it see it.
+const throttledEvent = "event: throttled\ndata: " + throttledMessage + "\n\n"
+
+// throttledMessage is WSO2's, with which its clients know what to do.
+const throttledMessage = `{"code":"4003","message":"Message throttled out","description":"You have exceeded your quota"}`
+
+// An events counts the events in an event stream as it goes by and leaves out
+// those that may not pass. An event is a block of lines that ends with an empty
+// one; comments (by which servers keep streams alive) are none.
+type events struct {
+	encoded bool // compressed: its events can't be told apart
+
+	inLine  bool // the line has begun
+	inEvent bool // the block has a line that is no comment
+	cr      bool // the last line ended with CR, to which a LF would belong
+	drop    bool // the block is left out
+	told    bool // the client knows
+}
+
+// pass sends what may pass of data.
+func (e *events) pass(c *conn, data []byte) error {
+	if e.encoded {
+		if len(data) > 0 && !c.event() {
+			return errThrottled
+		}
+		return c.put(data)
+	}
+	from := 0
+	for i, b := range data {
+		if e.cr {
+			e.cr = false
+			if b == '\n' {
+				continue
+			}
+		}
+		if b == '\n' || b == '\r' {
+			e.cr = b == '\r'
+			if !e.inLine {
+				from = e.endBlock(data, from, i)
+			}
+			e.inLine = false
+			continue
+		}
+		if !e.inLine && !e.inEvent && b != ':' {
+			e.inEvent = true
+			if !c.event() {
+				if err := c.put(data[from:i]); err != nil {
+					return err
+				}
+				if err := e.tell(c); err != nil {
+					return err
+				}
+				e.drop = true
+			} else {
+				e.told = false
+			}
+		}
+		e.inLine = true
+	}
+	if e.drop {
+		return nil
+	}
+	return c.put(data[from:])
+}
+
+// endBlock ends the block whose empty line is at i, and returns from where on
+// data passes.
+func (e *events) endBlock(data []byte, from, i int) int {
+	if e.drop {
+		from = i + 1
+		if e.cr && from < len(data) && data[from] == '\n' {
+			from++
+		}
+	}
+	e.inEvent, e.drop = false, false
+	return from
+}
+
+// tell tells the client that events are left out from here on.
+func (e *events) tell(c *conn) error {
+	if e.told {
+		return nil
+	}
+	e.told = true
+	return c.put([]byte(throttledEvent))
+}
+
+// event charges one message or event, and reports whether it may pass.
+func (c *conn) event() bool {
+	if c.server.meter == nil {
+		return true
+	}
+	c.metering.Lock()
+	defer c.metering.Unlock()
+	return c.server.meter.Event(&c.x, time.Now())
+}
