@@ -1,0 +1,283 @@
+// Package http2 is the front door for HTTP/2: over TLS where the client chose it
+// by ALPN, and in the clear where it knows beforehand (h2c). gRPC passes through
+// with its streams and trailers.
+//
+// The protocol itself is net/http's. What net/http does not ask of a client is
+// asked here: each connection is watched frame by frame for floods (see budget),
+// each request for what HTTP/2 forbids, each stream for progress. Requests then go
+// the same way as those of HTTP/1.1: through a [Pipeline], to a backend.
+package http2
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-project/weir/gateway"
+	"github.com/weir-project/weir/gateway/upstream"
+)
+
+// A Pipeline decides on calls; [gateway.Gateway] is one. The door calls Admit or
+// Fail, then Fail again if forwarding did not work out, and Finish exactly once.
+type Pipeline interface {
+	// Admit returns nil if the call is to be forwarded, otherwise the answer.
+	Admit(x *gateway.Exchange) *gateway.Answer
+	// Fail returns the answer for a call that can't be parsed or forwarded.
+	Fail(x *gateway.Exchange, status int) *gateway.Answer
+	// Finish settles the call.
+	Finish(x *gateway.Exchange, o gateway.Outcome)
+}
+
+var _ Pipeline = (*gateway.Gateway)(nil)
+
+// Options are what a Server is made of. Zero values mean the defaults.
+type Options struct {
+	Pipeline Pipeline           // required
+	Targets  *upstream.Registry // required: how backends are reached
+
+	// MaxStreams is how many calls a connection may have at the same time; 100.
+	MaxStreams int
+	// MaxBody is the largest body of a request in bytes; zero: no limit.
+	MaxBody int64
+	// IdleTimeout is for how long a connection without calls is kept; 60 s.
+	IdleTimeout time.Duration
+	// StallTimeout bounds how long a client may leave a call waiting: for the
+	// next part of a body that it announced, or for room to write to. It does
+	// not hold for what gRPC clients send, whose streams may rest; 60 s.
+	StallTimeout time.Duration
+	// PingAfter is the silence after which a client is asked whether it is
+	// still there; 30 s. It has 15 s to answer.
+	PingAfter time.Duration
+	// Logger takes what goes wrong; nil: nothing is logged.
+	Logger *slog.Logger
+}
+
+const (
+	pingTimeout      = 15 * time.Second
+	prefaceTimeout   = 5 * time.Second
+	writeByteTimeout = 20 * time.Second
+	maxFrame         = 16 << 10
+	streamWindow     = 256 << 10
+	connWindow       = 1 << 20
+	// hardHeader is where net/http gives up on a header by itself; what is
+	// between maxHeader and it gets an answer in our shape.
+	hardHeader = 96 << 10
+)
+
+func (o Options) complete() (Options, error) {
+	if o.Pipeline == nil {
+		return o, errors.New("http2: Options.Pipeline is missing")
+	}
+	if o.Targets == nil {
+		return o, errors.New("http2: Options.Targets is missing")
+	}
+	if o.MaxStreams < 0 || o.MaxBody < 0 {
+		return o, fmt.Errorf("http2: a limit is negative: MaxStreams %d, MaxBody %d", o.MaxStreams, o.MaxBody)
+	}
+	if o.MaxStreams == 0 {
+		o.MaxStreams = 100
+	}
+	for _, d := range []struct {
+		name string
+		at   *time.Duration
+		zero time.Duration
+	}{
+		{"IdleTimeout", &o.IdleTimeout, 60 * time.Second},
+		{"StallTimeout", &o.StallTimeout, 60 * time.Second},
+		{"PingAfter", &o.PingAfter, 30 * time.Second},
+	} {
+		switch {
+		case *d.at < 0:
+			return o, fmt.Errorf("http2: %s is negative: %v", d.name, *d.at)
+		case *d.at == 0:
+			*d.at = d.zero
+		}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o, nil
+}
+
+// A Server serves HTTP/2 on connections that it is handed. It is safe for
+// concurrent use.
+type Server struct {
+	options Options
+	timeout time.Duration // up to a backend's answer, where the API says nothing
+	quiet   time.Duration // of a backend within an answer
+	http    http.Server
+	queue   *queue
+	start   sync.Once
+	served  chan struct{} // closed when http.Serve has returned
+	any     *http.Transport
+	h2      *http.Transport
+	entries sync.Pool
+	buffers sync.Pool
+
+	mu      sync.Mutex
+	closing bool
+	active  int           // connections and calls
+	idle    chan struct{} // closed when closing and nothing is active
+
+	connections atomic.Int64
+	accepted    atomic.Uint64
+	abusive     atomic.Uint64
+}
+
+// New returns a Server. It starts nothing.
+func New(o Options) (*Server, error) {
+	o, err := o.complete()
+	if err != nil {
+		return nil, err
+	}
+	reach := o.Targets.Options()
+	s := &Server{
+		options: o,
+		timeout: reach.ResponseTimeout,
+		quiet:   reach.IdleTimeout,
+		queue:   newQueue(),
+		served:  make(chan struct{}),
+		idle:    make(chan struct{}),
+		any:     newTransport(o.Targets, false),
+		h2:      newTransport(o.Targets, true),
+	}
+	s.entries.New = func() any { return new(entry) }
+	s.buffers.New = func() any { return new([bufferSize]byte) }
+	s.http = http.Server{
+		Handler:           http.HandlerFunc(s.serve),
+		ReadHeaderTimeout: prefaceTimeout,
+		IdleTimeout:       o.IdleTimeout,
+		MaxHeaderBytes:    hardHeader,
+		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+		ConnContext:       withGuard,
+		// net/http would answer "OPTIONS *" by itself.
+		DisableGeneralOptionsHandler: true,
+		Protocols:                    new(http.Protocols),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          o.MaxStreams,
+			MaxReadFrameSize:              maxFrame,
+			MaxReceiveBufferPerConnection: connWindow,
+			MaxReceiveBufferPerStream:     streamWindow,
+			SendPingTimeout:               o.PingAfter,
+			PingTimeout:                   pingTimeout,
+			WriteByteTimeout:              writeByteTimeout,
+		},
+	}
+	s.http.Protocols.SetUnencryptedHTTP2(true)
+	return s, nil
+}
+
+// ServeConn serves HTTP/2 on conn until either side ends it, and closes it. conn
+// begins with the client's preface; for TLS it is the decrypted side, with h2
+// negotiated.
+func (s *Server) ServeConn(conn net.Conn) {
+	if tc, ok := conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
+		if state := tc.ConnectionState(); state.HandshakeComplete && state.Version < tls.VersionTLS12 {
+			conn.Close() // RFC 9113, 9.2
+			return
+		}
+	}
+	if !s.enter() {
+		conn.Close()
+		return
+	}
+	defer s.leave()
+	s.start.Do(func() {
+		go func() {
+			defer close(s.served)
+			s.http.Serve(s.queue) // returns when the queue is closed
+		}()
+	})
+	s.accepted.Add(1)
+	s.connections.Add(1)
+	defer s.connections.Add(-1)
+	g := newGuard(conn)
+	if !s.queue.put(g) {
+		g.Close()
+		return
+	}
+	<-g.closed
+	if g.abused.Load() {
+		s.abusive.Add(1)
+		s.options.Logger.Debug("connection closed for abuse", "peer", g.peer.String())
+	}
+}
+
+// enter counts a connection or a call in. It reports false once the server has
+// been shut down.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing && s.active == 0 {
+		return false
+	}
+	s.active++
+	return true
+}
+
+func (s *Server) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.active--
+	if s.closing && s.active == 0 {
+		close(s.idle)
+	}
+}
+
+// shutdownPoll is how often connections are told to go that came while the
+// server was closing.
+const shutdownPoll = 250 * time.Millisecond
+
+// Shutdown tells every client to go (GOAWAY), lets the calls under way finish and
+// returns when all has ended. If ctx is done before, the connections are closed,
+// the calls ended, and ctx's error returned. It must be called once; afterwards
+// ServeConn closes what it is given.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.closing = true
+	if s.active == 0 {
+		close(s.idle)
+	}
+	s.mu.Unlock()
+	s.start.Do(func() { close(s.served) }) // nothing was ever served
+
+	var err error
+	for {
+		// A connection may be on its way to where Shutdown finds it.
+		round, cancel := context.WithTimeout(ctx, shutdownPoll)
+		err = s.http.Shutdown(round)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("shut down HTTP/2: %w", ctx.Err())
+		s.http.Close()
+	}
+	s.queue.Close()
+	<-s.served
+	<-s.idle
+	s.any.CloseIdleConnections()
+	s.h2.CloseIdleConnections()
+	return err
+}
+
+// Stats are figures of a Server since its start.
+type Stats struct {
+	Connections int64  // open now
+	Accepted    uint64 // connections, in all
+	Abusive     uint64 // connections that were closed for a flood of frames
+}
+
+// Stats returns the current figures.
+func (s *Server) Stats() Stats {
+	return Stats{s.connections.Load(), s.accepted.Load(), s.abusive.Load()}
+}

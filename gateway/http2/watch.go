@@ -1,0 +1,136 @@
+package http2
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Why a call was given up. They are the causes of its context.
+var (
+	errHeadTimeout = errors.New("the backend did not begin its answer in time")
+	errQuiet       = errors.New("the backend went quiet within its answer")
+	errStalled     = errors.New("the client left the call waiting")
+	errTooLarge    = errors.New("the request's body is too large")
+	errFinished    = errors.New("the call is over")
+)
+
+// A stage is what a call waits for.
+type stage int32
+
+const (
+	atBackend stage = iota // for the head of the answer
+	atBody                 // for the next part of the answer's body
+	atClient               // for the client to take a part of it
+)
+
+// A watch gives up a call that makes no progress. There is one timer a call,
+// which looks at what the call waits for and since when; progress only leaves a
+// note of the time.
+type watch struct {
+	head, quiet, stall time.Duration
+	rest               bool // the client may be silent: gRPC
+	endless            bool // so may the backend, within its answer
+	cancel             context.CancelCauseFunc
+	stream             *http.ResponseController
+	began              time.Time
+
+	mu    sync.Mutex
+	timer *time.Timer
+	ended bool // the stream must not be touched any more
+
+	// Times are nanoseconds since began.
+	stage  atomic.Int32
+	since  atomic.Int64 // since when the call is in its stage
+	upload atomic.Int64 // since when a part of the body is waited for; 0: it isn't
+	moved  atomic.Int64 // when the body last made progress
+}
+
+// run starts the watch. The fields above mu must be set.
+func (w *watch) run() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.began = time.Now()
+	w.timer = time.AfterFunc(w.shortest(), w.look)
+}
+
+// end stops the watch. It must be called before the call's handler returns.
+func (w *watch) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ended = true
+	w.timer.Stop()
+}
+
+func (w *watch) shortest() time.Duration { return min(w.head, w.quiet, w.stall) }
+
+func (w *watch) now() int64 { return int64(time.Since(w.began)) }
+
+// enter notes what the call waits for from now on.
+func (w *watch) enter(s stage) {
+	w.since.Store(w.now())
+	w.stage.Store(int32(s))
+}
+
+// reading and read stand around waiting for a part of the request's body.
+func (w *watch) reading() { w.upload.Store(max(1, w.now())) }
+
+func (w *watch) read() {
+	w.moved.Store(w.now())
+	w.upload.Store(0)
+}
+
+// look gives the call up, or comes back when it could be time to.
+func (w *watch) look() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended {
+		return
+	}
+	left, why := w.left(w.now())
+	if left > 0 {
+		// By then it may wait for something that may take less.
+		w.timer.Reset(min(left, w.shortest()))
+		return
+	}
+	w.cancel(why)
+	// Whoever waits for the client does not hear of the context.
+	past := time.Unix(1, 0)
+	w.stream.SetReadDeadline(past)
+	if stage(w.stage.Load()) == atClient {
+		w.stream.SetWriteDeadline(past)
+	}
+}
+
+// left returns for how long the call may go on as it is, and what to call it if
+// that is over.
+func (w *watch) left(now int64) (time.Duration, error) {
+	left, why := w.stall, errStalled
+	upload := w.upload.Load()
+	if upload != 0 && !w.rest {
+		left = w.stall - time.Duration(now-upload)
+	}
+	take := func(limit time.Duration, since int64, reason error) {
+		if l := limit - time.Duration(now-since); l < left {
+			left, why = l, reason
+		}
+	}
+	since := w.since.Load()
+	switch stage(w.stage.Load()) {
+	case atBackend:
+		// A backend need not answer what it has not received.
+		if upload == 0 {
+			take(w.head, max(since, w.moved.Load()), errHeadTimeout)
+		}
+	case atBody:
+		if !w.endless && upload == 0 {
+			take(w.quiet, since, errQuiet)
+		}
+	case atClient:
+		take(w.stall, since, errStalled)
+	}
+	return left, why
+}
