@@ -3,6 +3,8 @@ package limiter
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -10,8 +12,15 @@ import (
 //
 // The zero value refuses everything, in windows of no length, and is not valid:
 // see [Limit.Validate]. A Limit must not be changed while a [Limiter] uses it;
-// to change a limit, make a new one and check the same [Key] against it: what was
-// spent stays spent and the new count applies at once.
+// to change a limit, make a new one and check the same [Key] against it. The new
+// one applies at once:
+//
+//   - with another Count, what was spent in the running window stays spent;
+//   - with another Window or Algorithm, what was spent in the window that still
+//     runs counts in the new one that holds now, be it shorter or longer, and
+//     is forgotten when that ends. So nothing is spent twice, and a key that
+//     had spent its year is not kept waiting for more than the new window;
+//   - a TokenBucket is at worst empty then: it does not inherit a debt.
 type Limit struct {
 	// Count is how much may be spent in a window, in units of Cost.
 	// Zero refuses everything.
@@ -42,7 +51,7 @@ type Window struct {
 	// Calendar, if not zero, makes the window a unit of the calendar; Length
 	// is then ignored. Only FixedWindow has calendar windows.
 	Calendar Calendar
-	// Every is how many calendar units make a window; zero means one.
+	// Every is how many calendar units make a window, up to 10000; zero means one.
 	Every int
 	// Location is the time zone of the calendar; nil means UTC.
 	Location *time.Location
@@ -106,8 +115,10 @@ const (
 	Open                      // let pass
 )
 
-// errNoWindow and its like are what Validate says of a Limit on its own;
-// callers add the place.
+// mostUnits is how many units of the calendar may make one window.
+const mostUnits = 10000
+
+// These are what Validate says of a Limit on its own; callers add the place.
 var (
 	errNegativeCount = errors.New("count is negative")
 	errNegativeBurst = errors.New("burst is negative")
@@ -126,8 +137,8 @@ func (l *Limit) Validate() error {
 		return fmt.Errorf("unknown calendar unit %d", l.Window.Calendar)
 	case l.Window.Calendar != NoCalendar && l.Algorithm != FixedWindow:
 		return errCalendar
-	case l.Window.Calendar != NoCalendar && l.Window.Every < 0:
-		return errors.New("calendar window is of a negative number of units")
+	case l.Window.Calendar != NoCalendar && (l.Window.Every < 0 || l.Window.Every > mostUnits):
+		return fmt.Errorf("calendar window is of %d units, want 1 to %d", l.Window.Every, mostUnits)
 	case l.Window.Calendar == NoCalendar && l.Window.Length < time.Millisecond:
 		return errShortWindow
 	case l.Algorithm > TokenBucket:
@@ -140,4 +151,81 @@ func (l *Limit) Validate() error {
 		return fmt.Errorf("unknown on_store_loss %d", l.OnStoreLoss)
 	}
 	return nil
+}
+
+// String returns the limit in words: "5000 requests per 1m", "10 requests per
+// calendar month (Europe/Berlin)", "5 events in any 1h", "60 requests per 1m,
+// up to 10 at once".
+func (l *Limit) String() string {
+	s := amount(l.Count, l.Cost.String())
+	if l.Algorithm == SlidingWindow {
+		s += " in any " + l.Window.String()
+	} else {
+		s += " per " + l.Window.String()
+	}
+	if l.Algorithm == TokenBucket {
+		s += fmt.Sprintf(", up to %d at once", l.depth())
+	}
+	if l.Shadow {
+		s += " (shadow)"
+	}
+	return s
+}
+
+// String returns the window in words: "1m30s", "1d", "calendar month
+// (Europe/Berlin)", "3 calendar months (UTC)".
+func (w Window) String() string {
+	if w.Calendar == NoCalendar {
+		return shortDuration(w.Length)
+	}
+	name := "calendar " + w.Calendar.String()
+	if n := w.every(); n > 1 {
+		name = amount(int64(n), name+"s")
+	}
+	return name + " (" + w.location().String() + ")"
+}
+
+// amount returns a number with a noun in the plural, which it puts into the
+// singular where there is one.
+func amount(n int64, nouns string) string {
+	if n == 1 {
+		nouns = strings.TrimSuffix(nouns, "s")
+	}
+	return strconv.FormatInt(n, 10) + " " + nouns
+}
+
+// shortDuration returns d without units of which there are none.
+func shortDuration(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d >= day && d%day == 0 {
+		return strconv.FormatInt(int64(d/day), 10) + "d"
+	}
+	s := d.String()
+	if d >= time.Minute && d%time.Minute == 0 {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if d >= time.Hour && d%time.Hour == 0 {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// String returns day, week, month or year.
+func (c Calendar) String() string {
+	return nameOf([]string{"none", "day", "week", "month", "year"}, int(c))
+}
+
+// String returns requests, bytes or events.
+func (c Cost) String() string { return nameOf([]string{"requests", "bytes", "events"}, int(c)) }
+
+// String returns the algorithm's name as it stands in configuration.
+func (a Algorithm) String() string {
+	return nameOf([]string{"fixed-window", "sliding-window", "token-bucket"}, int(a))
+}
+
+func nameOf(names []string, i int) string {
+	if i < len(names) {
+		return names[i]
+	}
+	return "unknown"
 }

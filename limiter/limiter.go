@@ -1,72 +1,173 @@
 package limiter
 
-import "time"
-
-// A Key is what is counted, as a keyed hash of its parts: see [Seed.Key].
-// It is never zero for parts that were hashed.
-//
-// A Key stands for one counter, so whatever must be counted apart (two limits
-// on one subject, say a quota and a burst) needs a part of its own in the key.
-type Key uint64
-
-// A Check is one Limit under one Key that must be passed.
-type Check struct {
-	// Limit and Key say what is counted; the Limit must be valid.
-	Limit *Limit
-	Key   Key
-	// N is what is asked for, in the limit's units; never negative. A limit on
-	// Bytes lets pass while fewer than Count are spent, whatever N is, since
-	// the size of an answer is not known before it has been sent; N is then
-	// charged at once and the rest by [Ticket.Settle].
-	// A limit on Requests or Events lets pass if N more fit.
-	N int64
-
-	// Over, Remaining and Reset are set by Take and Peek.
-
-	// Over tells that the limit does not allow N more. A limit that is not a
-	// shadow then refuses.
-	Over bool
-	// Remaining is what is left after this Take; never negative.
-	Remaining int64
-	// Reset is, where Over, the time until N may pass (as far as this node
-	// knows); otherwise the time until more than Remaining can be had.
-	Reset time.Duration
-}
+import (
+	"math/bits"
+	"time"
+)
 
 // Options say how large a [Limiter] may grow. The zero value is fit for use.
 type Options struct {
-	// MaxKeys bounds the counters that are held; zero means 1<<20.
+	// MaxKeys bounds the counters that are held; zero means 1<<20. They take
+	// up to 46 bytes each, those of sliding windows 330.
+	//
+	// When there are as many, a new key takes the place of one that is not in use
+	// and has little to lose. What that had spent is remembered in a table of
+	// two cells per key (20 bytes for each key of MaxKeys, and length of window:
+	// up to 30 s, 30 min, 12 h, 14 days, or longer), which a flood of keys
+	// fills: a key that shares a cell with them begins with a part of its
+	// limit spent. So no key gets past its limit by being forgotten, keys in use
+	// are counted exactly, and new keys still pass while fewer than
+	// 2*MaxKeys*Count have come in a window.
 	MaxKeys int
 }
 
-// A Limiter holds the counters of one node.
-type Limiter struct{}
+const (
+	defaultKeys  = 1 << 20
+	keysPerShard = 4096
+	maxShards    = 4096
+	cellsPerKey  = 2
+)
+
+// A Limiter holds the counters of one node. It is for use by many goroutines
+// at once: every operation happens at one moment between its call and its return,
+// for all of its checks, as if there were no other.
+type Limiter struct {
+	shards []shard
+}
 
 // New returns a Limiter without counters. It starts nothing.
-func New(o Options) *Limiter { return &Limiter{} }
+func New(o Options) *Limiter {
+	keys := o.MaxKeys
+	if keys <= 0 {
+		keys = defaultKeys
+	}
+	n := min(1<<bits.Len(uint(keys/(keysPerShard+1))), maxShards)
+	l := &Limiter{shards: make([]shard, n)}
+	for i := range l.shards {
+		sh := &l.shards[i]
+		sh.limit = max(keys/n, 1)
+		sh.over.size = cellsPerKey * sh.limit
+		sh.table.Store(newTable(0, 0, 0))
+	}
+	return l
+}
 
-// Take passes all checks or charges none.
+// hash spreads a key's bits. Different keys have different hashes, but for two
+// that make way for free and dead.
+func (k Key) hash() uint64 {
+	h := uint64(k) * m0
+	h ^= h >> 32
+	if h <= dead {
+		h += m1
+	}
+	return h
+}
+
+// shard returns where h is counted.
+func (l *Limiter) shard(h uint64) *shard { return &l.shards[h&uint64(len(l.shards)-1)] }
+
+// Take passes all checks, and charges each with its N, or charges none. It
+// passes if no check refuses: that is, none is over its limit, but for shadows.
+// Where a key comes more than once in checks, its counter is charged for each;
+// it must be under one algorithm.
+//
+// Take sets Over, Remaining and Reset of every check, those after the first
+// that refused included. The Ticket keeps checks: they must be left alone for
+// as long as it is in use. Up to 8 checks of keys that are held allocate nothing.
 func (l *Limiter) Take(now time.Time, checks []Check) (Ticket, bool) {
-	return Ticket{}, true
+	refused := l.take(nanos(now), checks, true)
+	return Ticket{limiter: l, checks: checks, refused: refused + 1}, refused < 0
 }
 
 // Peek tells what Take would do, and charges nothing.
-func (l *Limiter) Peek(now time.Time, checks []Check) bool { return true }
+func (l *Limiter) Peek(now time.Time, checks []Check) bool {
+	return l.take(nanos(now), checks, false) < 0
+}
 
-// Sweep forgets the counters that no longer matter at now.
-func (l *Limiter) Sweep(now time.Time) {}
+// take is Take, and Peek unless it is to charge. It returns the index of the
+// first check that refused, or -1.
+func (l *Limiter) take(ns int64, checks []Check, charge bool) (refused int) {
+	var few [8]counter
+	counters := few[:]
+	if len(checks) > len(few) {
+		counters = make([]counter, len(checks))
+	}
+	counters = counters[:len(checks)]
+	l.acquire(ns, checks, counters)
 
-// Len returns the number of counters held.
-func (l *Limiter) Len() int { return 0 }
+	refused = -1
+	for i := range counters {
+		k, c := &checks[i], &counters[i]
+		c.roll(k.Limit, ns)
+		left := c.left(k.Limit)
+		if c.again {
+			left = max(left, 0) - before(checks[:i], k.Key)
+		}
+		k.Over = over(k.Limit, k.N, left)
+		if k.Over && !k.Limit.Shadow && refused < 0 {
+			refused = i
+		}
+	}
+	if refused < 0 && charge {
+		for i := range counters {
+			k := &checks[i]
+			k.when = counters[i].charge(k.Limit, ns, max(k.N, 0))
+		}
+	}
+	for i := range counters {
+		counters[i].report(&checks[i], ns)
+	}
+	for i := range counters {
+		counters[i].release()
+	}
+	return refused
+}
 
-// A Ticket is the record of one Take.
-type Ticket struct{}
+// Charge spends n more, all at once or as it goes, under each check whose limit
+// counts cost, whatever its limit leaves: what has happened already has to
+// count. It counts in the window that holds now, and changes no check.
+func (l *Limiter) Charge(now time.Time, checks []Check, cost Cost, n int64) {
+	if n <= 0 {
+		return
+	}
+	ns := nanos(now)
+	for i := range checks {
+		if checks[i].Limit.Cost != cost {
+			continue
+		}
+		var one [1]counter
+		l.acquire(ns, checks[i:i+1], one[:])
+		one[0].roll(checks[i].Limit, ns)
+		one[0].charge(checks[i].Limit, ns, n)
+		one[0].release()
+	}
+}
 
-// Refused returns the index of the first check that refused, -1 if none did.
-func (t *Ticket) Refused() int { return -1 }
+// Sweep forgets the counters that no longer matter at now, and gives memory
+// back. A limiter works without: it is for peace of mind, once a minute or so.
+func (l *Limiter) Sweep(now time.Time) {
+	ns := nanos(now)
+	for i := range l.shards {
+		l.shards[i].sweep(ns)
+	}
+}
 
-// Settle charges n more units to each check of the ticket whose limit counts cost.
-func (t *Ticket) Settle(now time.Time, cost Cost, n int64) {}
+// Len returns the number of counters held, those included that no longer matter.
+func (l *Limiter) Len() int {
+	var n int64
+	for i := range l.shards {
+		n += l.shards[i].live.Load()
+	}
+	return int(n)
+}
 
-// Refund gives back what was charged.
-func (t *Ticket) Refund(now time.Time) {}
+// before returns what checks ask of a key.
+func before(checks []Check, key Key) int64 {
+	var n int64
+	for i := range checks {
+		if checks[i].Key == key {
+			n = addSat(n, max(checks[i].N, 0))
+		}
+	}
+	return n
+}

@@ -1,0 +1,236 @@
+package limiter
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// A shard is a part of a limiter's keys. Its mutex guards what changes which
+// keys are held; what they spent is guarded slot by slot.
+//
+// Whoever has the mutex may wait for the lock of a slot. Whoever has the lock
+// of a slot waits for nothing.
+type shard struct {
+	table atomic.Pointer[table]
+	live  atomic.Int64 // keys; written with the mutex held
+	mu    sync.Mutex
+	limit int // most keys
+	over  overflow
+}
+
+// ensure returns the slot of h with room for what l needs, having made it if
+// need be, for which keys other than those of keep may be evicted. The caller
+// has the mutex and no slot's lock; h is one of keep.
+func (sh *shard) ensure(h uint64, l *Limit, ns int64, keep []Check) *slot {
+	t := sh.table.Load()
+	s := t.find(h)
+	if s != nil && kind(s.meta.Load()) == l.Algorithm {
+		return s
+	}
+	if l.Algorithm == SlidingWindow && len(t.freeRings) == 0 {
+		t = sh.rebuild(ns, sides{rings: 1}, keep)
+		s = t.find(h)
+	}
+	if s != nil {
+		return sh.convert(s, l, ns)
+	}
+	if int(sh.live.Load()) >= sh.limit {
+		sh.evict(h, ns, keep)
+	}
+	if s = t.vacant(h); s.hash.Load() == free && t.used >= t.room() {
+		t = sh.rebuild(ns, sides{}, keep)
+		s = t.vacant(h)
+	}
+	t.fill(s, h)
+	sh.live.Add(1)
+	c := counter{slot: s, table: t}
+	sh.begin(&c, l, ns, 0)
+	return s
+}
+
+// convert makes the counter of a key whose limit has got another algorithm one
+// of l. What was spent and still counts is spent in the window that begins.
+func (sh *shard) convert(s *slot, l *Limit, ns int64) *slot {
+	t := sh.table.Load()
+	c := counter{slot: s, table: t, meta: s.lock()}
+	var carried int64
+	if s.ends(c.meta) > ns {
+		carried = s.spent
+		if kind(c.meta) == SlidingWindow && c.ring().advance(ns) {
+			carried = c.ring().sum()
+		}
+	}
+	if l.Algorithm == TokenBucket {
+		carried = min(carried, l.depth())
+	}
+	t.freeSide(c.meta)
+	sh.begin(&c, l, ns, carried)
+	return s
+}
+
+// begin makes a locked counter without a side record one of l, in which only
+// carried is spent, or what the overflow remembers of the key; and unlocks it.
+func (sh *shard) begin(c *counter, l *Limit, ns, carried int64) {
+	c.meta = shape(l)
+	c.slot.window, c.slot.spent = ns, 0
+	switch l.Algorithm {
+	case FixedWindow:
+		_, c.slot.window = l.Window.bounds(ns)
+	case SlidingWindow:
+		c.meta, _ = c.table.newSide(c.meta)
+		c.ring().start(ns, ringWidth(l), 0)
+		c.slot.window = c.ring().ends()
+	}
+	size := l.Count
+	if l.Algorithm == TokenBucket {
+		size = l.depth()
+	}
+	evicted := sh.over.get(c.slot.hash.Load(), c.meta, c.slot.window, ns).of(size)
+	if n := max(carried, evicted); n > 0 {
+		c.charge(l, ns, n)
+	}
+	c.release()
+}
+
+// evict forgets one key to make room for h: one that is idle, or else the one
+// with the least to lose of a few about h's place. What that spent is kept, as
+// a part of its limit, where the next key that stands for the same will find it.
+func (sh *shard) evict(h uint64, ns int64, keep []Check) {
+	const sample = 8
+	t := sh.table.Load()
+	var victim counter
+	var least uint64
+	for i, n, seen := t.home(h), 0, 0; n < len(t.slots) && seen < sample; n++ {
+		s := &t.slots[i]
+		if i++; i == len(t.slots) {
+			i = 0
+		}
+		if v := s.hash.Load(); v <= dead || holds(keep, v) {
+			continue
+		}
+		meta, ok := s.tryLock()
+		if !ok { // in use at this moment
+			continue
+		}
+		seen++
+		c := counter{slot: s, table: t, meta: meta &^ usedBit}
+		loss := c.loss(ns, meta&usedBit != 0)
+		if victim.slot != nil && loss >= least {
+			c.release()
+			continue
+		}
+		if victim.slot != nil {
+			victim.release()
+		}
+		victim, least = c, loss
+		if loss == 0 {
+			break
+		}
+	}
+	if victim.slot == nil {
+		return
+	}
+	if s := victim.slot; least > 0 {
+		sh.over.put(s.hash.Load(), victim.meta, portionOf(s.spent, capacity(victim.meta)), s.ends(victim.meta), ns)
+	}
+	t.forget(victim.slot, victim.meta)
+	sh.live.Add(-1)
+}
+
+// loss tells how bad it would be to forget a counter; zero if it doesn't matter.
+// It is the part that is spent times how long it will stay so; and counters in
+// use come last.
+func (c *counter) loss(ns int64, used bool) uint64 {
+	if c.idle(ns) {
+		return 0
+	}
+	spent := uint64(portionOf(c.slot.spent, capacity(c.meta)))
+	loss := spent*uint64((c.slot.ends(c.meta)-ns)>>17) + 1
+	if used || c.others() > 0 {
+		loss |= 1 << 63
+	}
+	return loss
+}
+
+// holds reports whether h is the hash of a key of checks.
+func holds(checks []Check, h uint64) bool {
+	for i := range checks {
+		if checks[i].Key.hash() == h {
+			return true
+		}
+	}
+	return false
+}
+
+// sides are numbers of side records.
+type sides struct{ rings, shares int }
+
+// rebuild replaces the table by one without what is idle at ns, keep excepted,
+// with room for more keys and side records, and returns it. The caller has the
+// mutex and no slot's lock.
+func (sh *shard) rebuild(ns int64, more sides, keep []Check) *table {
+	old := sh.table.Load()
+	var live int
+	for i := range old.slots {
+		s := &old.slots[i]
+		c := counter{slot: s, table: old, meta: s.lock()}
+		if s.hash.Load() <= dead {
+			continue
+		}
+		if c.idle(ns) && !holds(keep, s.hash.Load()) {
+			s.hash.Store(dead)
+			continue
+		}
+		live++
+		if side(c.meta) == 0 {
+			continue
+		}
+		if kind(c.meta) == SlidingWindow {
+			more.rings++
+		} else {
+			more.shares++
+		}
+	}
+	t := newTable(spare(live+1), spare(more.rings), spare(more.shares))
+	for i := range old.slots {
+		if s := &old.slots[i]; s.hash.Load() > dead {
+			t.adopt(old, s, s.meta.Load()&^lockBit)
+		}
+	}
+	sh.live.Store(int64(live))
+	sh.table.Store(t)
+	for i := range old.slots {
+		old.slots[i].unlock(movedBit)
+	}
+	return t
+}
+
+// spare returns n and a fifth.
+func spare(n int) int { return n + (n+4)/5 }
+
+// sweep forgets what is idle at ns and gives memory back if there is much to give.
+func (sh *shard) sweep(ns int64) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.over.sweep(ns)
+	if sh.live.Load() == 0 && len(sh.table.Load().slots) <= smallest {
+		return
+	}
+	t := sh.table.Load()
+	for i := range t.slots {
+		s := &t.slots[i]
+		if s.hash.Load() <= dead {
+			continue
+		}
+		c := counter{slot: s, table: t, meta: s.lock()}
+		if !c.idle(ns) {
+			c.release()
+			continue
+		}
+		t.forget(s, c.meta)
+		sh.live.Add(-1)
+	}
+	if live := int(sh.live.Load()); spare(live)*2 < t.room() || spare(len(t.rings)-len(t.freeRings))*2 < len(t.rings) {
+		sh.rebuild(ns, sides{}, nil)
+	}
+}

@@ -1,0 +1,159 @@
+package limiter
+
+import "math/bits"
+
+// A table finds slots by the hash of their key: open addressing with linear
+// probing, in an array of any length. Looking up needs no lock. Everything
+// else needs the mutex of the shard that the table belongs to.
+//
+// Slots never move within a table and free ones are never used up, so that
+// every probe ends. A table that is too full, or too empty, is replaced.
+type table struct {
+	slots []slot
+
+	// Side records, by the index in a slot's meta less one. Each belongs to
+	// whoever holds the slot's lock.
+	rings  []ring
+	shares []share
+
+	freeRings, freeShares []uint32
+	used                  int // slots that are not free, dead ones included
+}
+
+// A share is the side record of a fixed window that other nodes take part in.
+type share struct {
+	others int64 // what the others have of it
+}
+
+// full is the part of a table's slots, in 32nds, that may be used; after it has
+// been replaced, room is left for a fifth more.
+const (
+	full     = 27
+	smallest = 8
+)
+
+// newTable returns a table with room for n keys, of which some need rings and
+// some shares.
+func newTable(n, rings, shares int) *table {
+	slots := make([]slot, max(n*32/full+1, smallest))
+	t := &table{slots: slots, rings: make([]ring, rings), shares: make([]share, shares)}
+	t.freeRings = countdown(rings)
+	t.freeShares = countdown(shares)
+	return t
+}
+
+// countdown returns n to 1.
+func countdown(n int) []uint32 {
+	if n == 0 {
+		return nil
+	}
+	all := make([]uint32, n)
+	for i := range all {
+		all[i] = uint32(n - i)
+	}
+	return all
+}
+
+// room returns how many slots may be used.
+func (t *table) room() int { return len(t.slots) * full / 32 }
+
+// home returns where the probe for h begins.
+func (t *table) home(h uint64) int {
+	i, _ := bits.Mul64(h, uint64(len(t.slots)))
+	return int(i)
+}
+
+// find returns the slot of h, or nil. Unless the caller has the shard's mutex,
+// the slot may have become another key's by the time that it is locked.
+func (t *table) find(h uint64) *slot {
+	slots := t.slots
+	hi, _ := bits.Mul64(h, uint64(len(slots)))
+	for i := int(hi); ; {
+		s := &slots[i]
+		switch s.hash.Load() {
+		case h:
+			return s
+		case free:
+			return nil
+		}
+		if i++; i == len(slots) {
+			i = 0
+		}
+	}
+}
+
+// vacant returns the slot in which h, which is not in t, would stand.
+func (t *table) vacant(h uint64) *slot {
+	for i := t.home(h); ; {
+		s := &t.slots[i]
+		if s.hash.Load() <= dead {
+			return s
+		}
+		if i++; i == len(t.slots) {
+			i = 0
+		}
+	}
+}
+
+// fill makes a vacant slot that of h and leaves it locked.
+func (t *table) fill(s *slot, h uint64) {
+	s.lock()
+	if s.hash.Load() == free {
+		t.used++
+	}
+	s.window, s.spent = 0, 0
+	s.hash.Store(h)
+}
+
+// forget makes a locked slot vacant and unlocks it.
+func (t *table) forget(s *slot, meta uint64) {
+	t.freeSide(meta)
+	s.hash.Store(dead)
+	s.unlock(0)
+}
+
+// freeSide gives back the side record of a slot.
+func (t *table) freeSide(meta uint64) {
+	n := side(meta)
+	switch {
+	case n == 0:
+	case kind(meta) == SlidingWindow:
+		t.freeRings = append(t.freeRings, n)
+	default:
+		t.shares[n-1] = share{}
+		t.freeShares = append(t.freeShares, n)
+	}
+}
+
+// newSide returns meta with a side record for its kind; ok is false if there
+// is none to be had.
+func (t *table) newSide(meta uint64) (_ uint64, ok bool) {
+	list := &t.freeShares
+	if kind(meta) == SlidingWindow {
+		list = &t.freeRings
+	}
+	if len(*list) == 0 {
+		return meta, false
+	}
+	n := (*list)[len(*list)-1]
+	*list = (*list)[:len(*list)-1]
+	return withSide(meta, n), true
+}
+
+// adopt copies a locked slot of another table, with its side record, for which
+// there is room.
+func (t *table) adopt(from *table, s *slot, meta uint64) {
+	to := t.vacant(s.hash.Load())
+	t.used++
+	to.window, to.spent = s.window, s.spent
+	if n := side(meta); n != 0 {
+		meta, _ = t.newSide(withSide(meta, 0))
+		if m := side(meta); kind(meta) == SlidingWindow {
+			t.rings[m-1] = from.rings[n-1]
+		} else {
+			t.shares[m-1] = from.shares[n-1]
+		}
+	}
+	to.meta.Store(meta)
+	to.hash.Store(s.hash.Load())
+}

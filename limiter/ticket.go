@@ -1,0 +1,60 @@
+package limiter
+
+import "time"
+
+// A Ticket is the record of one Take, with which what it charged can be added
+// to, or given back: one of the two, once. It is for one goroutine at a time.
+// Doing either again, with the ticket of a Take that was refused or with the
+// zero Ticket does nothing.
+type Ticket struct {
+	limiter *Limiter
+	checks  []Check
+	refused int // index plus one
+	used    bool
+}
+
+// Refused returns the index of the first check that refused, -1 if none did.
+func (t *Ticket) Refused() int { return t.refused - 1 }
+
+// Settle charges n more units to each check of the ticket whose limit counts
+// cost, in the window that holds now, be it another than that of the Take. What
+// is charged may exceed the limit. For what is known bit by bit, on a long
+// stream, see [Limiter.Charge].
+func (t *Ticket) Settle(now time.Time, cost Cost, n int64) {
+	if t.use() {
+		t.limiter.Charge(now, t.checks, cost, n)
+	}
+}
+
+// Refund gives back what was charged by Take, as far as that still counts
+// in the window in which it was charged: what has been charged to a window
+// that is over, or to a counter that has been forgotten, is left alone.
+func (t *Ticket) Refund(now time.Time) {
+	if !t.use() {
+		return
+	}
+	ns := nanos(now)
+	for i := range t.checks {
+		k := &t.checks[i]
+		var one [1]counter
+		for attempt := 0; ; attempt++ {
+			got := t.limiter.tryAcquire(t.checks[i:i+1], one[:])
+			if got == absent {
+				break
+			}
+			if got == acquired {
+				one[0].refund(k.Limit, ns, k.when, max(k.N, 0))
+				one[0].release()
+				break
+			}
+			pause(attempt)
+		}
+	}
+}
+
+// use reports whether the ticket may be used, which it then has been.
+func (t *Ticket) use() bool {
+	ok := t.limiter != nil && t.refused == 0 && !t.used
+	t.used = true
+	return ok
+}
