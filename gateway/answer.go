@@ -44,6 +44,7 @@ var (
 	noEndpoint         = reason{403, "900906", "Incorrect Access Token Type is provided", "The API has no endpoint for this type of key"}
 	notFound           = reason{404, "404", "Not Found", "No API declares this path"}
 	wrongMethod        = reason{405, "405", "Method Not Allowed", "The path does not declare this method"}
+	unavailable        = reason{503, "900900", "Unclassified Authentication Failure", "The credentials cannot be checked now; try again later"}
 	notReady           = reason{503, "503", "Service Unavailable", "The gateway has no APIs yet"}
 )
 
@@ -204,7 +205,7 @@ func appendXMLText(b []byte, s string) []byte {
 			b = append(b, "&gt;"...)
 		case r == '&':
 			b = append(b, "&amp;"...)
-		case r < 0x20:
+		case r < 0x20 || r == 0xfffe || r == 0xffff: // may not stand in XML at all
 			b = append(b, '?')
 		default:
 			b = append(b, string(r)...)

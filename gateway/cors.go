@@ -82,13 +82,13 @@ func (x *Exchange) addCORS(c *cors) {
 	}
 }
 
-// preflight answers x, which isPreflight, for a path that declares methods.
-func (x *Exchange) preflight(c *cors, declared string) *Answer {
+// preflight answers x, for which isPreflight is true.
+func (x *Exchange) preflight(c *cors) *Answer {
 	origin, _ := x.Headers.Value("Origin")
 	if c.origin(origin) != "" {
 		methods := c.methods
 		if methods == "" {
-			methods = declared
+			methods = x.allowed.String()
 		}
 		x.addField("Access-Control-Allow-Methods", methods)
 		if c.headers != "" {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weir-project/weir"
+	"github.com/weir-project/weir/gateway/route"
 	"github.com/weir-project/weir/gateway/upstream"
 	"github.com/weir-project/weir/limiter"
 	"github.com/weir-project/weir/policy"
@@ -60,7 +61,15 @@ type Exchange struct {
 	// the same name: rate limit fields and CORS.
 	Fields []Field
 
-	scratch scratch
+	snapshot *snapshot
+	api      *api
+	resource *resource // nil for a preflight
+	allowed  route.Methods
+	query    route.Query
+	taken    bool   // Ticket is to be settled or given back
+	settled  int64  // bytes that were charged as they went
+	stripe   uint32 // of the counters, 0 if none was chosen yet
+	scratch  scratch
 }
 
 // A Field is one header field of an answer.
@@ -85,6 +94,9 @@ type Outcome struct {
 	Status        int   // sent to the client; 0 if none was
 	RequestBytes  int64 // of the body, as transferred
 	ResponseBytes int64
+	// Time is when the call ended; bytes are charged to the window that it is
+	// in. The zero time stands for the call's beginning.
+	Time time.Time
 	// Forwarded tells that a backend was reached. If it was not, the call is
 	// not charged.
 	Forwarded bool
@@ -92,16 +104,16 @@ type Outcome struct {
 
 // scratch holds the buffers of one Exchange.
 type scratch struct {
-	path    []byte // the canonical path, where it is not the one received
 	body    []byte // of the answer
 	fields  []byte // values of the rate limit fields
 	address []byte // the client's address as an application's id
 	answer  Answer
+	events  policy.Match // of one message on a stream
 }
 
 // Reset makes x ready for the next call. It keeps the buffers.
 func (x *Exchange) Reset() {
 	m, f, s := x.Match, x.Fields, x.scratch
 	m.Denied, m.Checks, m.Sources = nil, m.Checks[:0], m.Sources[:0]
-	*x = Exchange{Match: m, Fields: f[:0], scratch: s}
+	*x = Exchange{Match: m, Fields: f[:0], stripe: x.stripe, scratch: s}
 }

@@ -7,17 +7,90 @@
 // decided is decided here, so that every protocol is held to the same limits.
 package gateway
 
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-project/weir/gateway/identity"
+	"github.com/weir-project/weir/gateway/upstream"
+	"github.com/weir-project/weir/limiter"
+	"github.com/weir-project/weir/policy"
+)
+
+// Options are what a Gateway is made of. Limiter, Seed and Targets must be kept
+// for as long as the process runs: they hold what outlives a change of
+// definition.
+type Options struct {
+	Limiter *limiter.Limiter   // required
+	Seed    limiter.Seed       // keys of the counters
+	Targets *upstream.Registry // required
+	Rules   policy.Compiler    // required if any custom rule has a condition
+	// Authenticator finds out who calls; nil means one that takes API keys in
+	// their usual places, and no tokens.
+	Authenticator *identity.Authenticator
+	// Proxies are the proxies whose X-Forwarded-For is believed; nil: none.
+	Proxies *identity.Proxies
+}
+
 // A Gateway decides on calls. It is safe for concurrent use.
-type Gateway struct{}
+type Gateway struct {
+	options  Options
+	limiter  *limiter.Limiter
+	snapshot atomic.Pointer[snapshot]
+	apply    sync.Mutex // one Apply at a time
+	stats    [stripes]stripe
+	next     atomic.Uint32
+}
 
-// Admit takes x along identify, match and decide. It returns nil if the call is
-// to be forwarded, otherwise the answer to send. It must be called once per call.
-func (g *Gateway) Admit(x *Exchange) *Answer { return nil }
+// New returns a Gateway without APIs: until the first Apply it answers 503.
+func New(o Options) (*Gateway, error) {
+	switch {
+	case o.Limiter == nil:
+		return nil, errors.New("gateway: Options.Limiter is missing")
+	case o.Targets == nil:
+		return nil, errors.New("gateway: Options.Targets is missing")
+	}
+	if o.Authenticator == nil {
+		o.Authenticator = identity.NewAuthenticator(identity.AuthenticatorOptions{})
+	}
+	return &Gateway{options: o, limiter: o.Limiter}, nil
+}
 
-// Fail returns the answer for a call that the front door could not forward or
-// could not parse: status is 400, 408, 413, 414, 431, 501, 502, 503 or 504.
-func (g *Gateway) Fail(x *Exchange, status int) *Answer { return nil }
+// Apply makes d what the gateway serves and enforces, from the next call on.
+// Calls under way end as they began. Counters are kept: a key that both
+// definitions know keeps what it has spent. If anything in d is wrong, the error
+// says all that is, and nothing changes.
+func (g *Gateway) Apply(d Definition) error {
+	g.apply.Lock()
+	defer g.apply.Unlock()
+	s, err := g.compile(&d, time.Now())
+	if err != nil {
+		return fmt.Errorf("apply definition: %w", err)
+	}
+	g.snapshot.Store(s)
+	return nil
+}
 
-// Finish settles what the call has spent. It must be called once after Admit,
-// whatever came of the call.
-func (g *Gateway) Finish(x *Exchange, o Outcome) {}
+// Ready reports whether a definition is in force.
+func (g *Gateway) Ready() bool { return g.snapshot.Load() != nil }
+
+// sweepEvery is how often counters of ended windows are looked for.
+const sweepEvery = 5 * time.Second
+
+// Run does the gateway's housekeeping until ctx is done.
+func (g *Gateway) Run(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			g.limiter.Sweep(now)
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package gateway
+
+import (
+	"github.com/weir-project/weir"
+	"github.com/weir-project/weir/limiter"
+)
+
+// decide matches x.Request against the policies and takes what it asks for, all
+// or nothing. It returns nil if the call is to be forwarded.
+func (g *Gateway) decide(x *Exchange) *Answer {
+	m := &x.Match
+	x.match()
+	stats := g.stripe(x)
+	if m.RuleErrors > 0 {
+		stats.ruleErrors.Add(uint64(m.RuleErrors))
+	}
+	if m.Denied != nil {
+		stats.refused[weir.LevelDeny].Add(1)
+		return x.answer(refusal{reason: &limitReasons[weir.LevelDeny], level: weir.LevelDeny.String(), policy: m.Denied.ID})
+	}
+	if m.Unknown != "" {
+		// Only a token can name a tier that doesn't exist: Apply checks the rest.
+		return g.reject(x, &notSubscribed)
+	}
+	var ok bool
+	if x.Ticket, ok = g.limiter.Take(x.Time, m.Checks); !ok {
+		return g.refuse(x)
+	}
+	x.taken = x.resource != nil // a preflight stays charged, though nothing is forwarded
+	for i := range m.Checks {
+		if m.Checks[i].Over {
+			stats.shadowed[m.Sources[i].Level].Add(1)
+		}
+	}
+	x.limitFields(-1)
+	if x.resource == nil {
+		return x.preflight(x.api.cors)
+	}
+	return nil
+}
+
+// match finds the checks that x must pass. The messages of a WebSocket are held
+// to the limits on events one by one, so its opening is not.
+func (x *Exchange) match() {
+	if x.Upgrade {
+		x.snapshot.set.MatchOpen(&x.Match, &x.Request)
+		return
+	}
+	x.snapshot.set.Match(&x.Match, &x.Request)
+}
+
+// refuse answers for the limit that refused x.
+func (g *Gateway) refuse(x *Exchange) *Answer {
+	i := x.Ticket.Refused()
+	source, check := x.Match.Sources[i], &x.Match.Checks[i]
+	g.stripe(x).refused[source.Level].Add(1)
+	x.limitFields(i)
+	b := x.scratch.fields
+	b = x.number(b, "Retry-After", seconds(check.Reset))
+	x.scratch.fields = b
+	return x.answer(refusal{
+		reason: &limitReasons[source.Level],
+		level:  source.Level.String(),
+		policy: source.Policy,
+		next:   x.Time.Add(check.Reset),
+	})
+}
+
+// Fail returns the answer for a call that the front door could not parse or
+// forward: status is 400, 408, 413, 414, 417, 421, 431, 500 to 505.
+func (g *Gateway) Fail(x *Exchange, status int) *Answer {
+	if x.taken {
+		g.stripe(x).failed.Add(1)
+	} else {
+		g.stripe(x).rejected.Add(1)
+	}
+	return x.answer(refusal{reason: failure(status)})
+}
+
+// Finish settles what the call has spent. It must be called once after Admit,
+// whatever came of the call. A call that no backend was asked is given back.
+func (g *Gateway) Finish(x *Exchange, o Outcome) {
+	if !x.taken {
+		return
+	}
+	x.taken = false
+	stats := g.stripe(x)
+	if !o.Forwarded {
+		x.Ticket.Refund(x.Time)
+		return
+	}
+	stats.forwarded.Add(1)
+	stats.reqBytes.Add(uint64(o.RequestBytes))
+	stats.respBytes.Add(uint64(o.ResponseBytes))
+	end := o.Time
+	if end.IsZero() {
+		end = x.Time
+	}
+	x.Ticket.Settle(end, limiter.Bytes, x.unsettled(o))
+}

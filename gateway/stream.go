@@ -1,0 +1,47 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/weir-project/weir/limiter"
+)
+
+// Event reports whether one more message may pass on the stream that x opened: a
+// WebSocket message in either direction, or a server-sent event. now is when it
+// arrived. It holds the message to the limits on events; a message that may not
+// pass is charged to none. Deny policies that came while the stream was open
+// hold too.
+//
+// It may be called between Admit and Finish, once at a time for one Exchange.
+func (g *Gateway) Event(x *Exchange, now time.Time) bool {
+	m := &x.scratch.events
+	// The policies in force now, not those of when the stream began: a stream
+	// may last for days.
+	g.snapshot.Load().set.MatchEvents(m, &x.Request, 1)
+	if m.Denied != nil || m.Unknown != "" {
+		return false
+	}
+	t, ok := g.limiter.Take(now, m.Checks)
+	if !ok {
+		g.stripe(x).refused[m.Sources[t.Refused()].Level].Add(1)
+	}
+	return ok
+}
+
+// Progress charges what has passed so far to the limits on bytes, so that a
+// stream that lasts is counted while it does; o counts from the call's beginning.
+// What is charged so isn't charged again by Finish.
+//
+// It may be called between Admit and Finish, once at a time for one Exchange.
+func (g *Gateway) Progress(x *Exchange, now time.Time, o Outcome) {
+	if n := x.unsettled(o); n > 0 && x.taken {
+		g.limiter.Charge(now, x.Match.Checks, limiter.Bytes, n)
+		x.settled += n
+	}
+}
+
+// unsettled returns the bytes of o that weren't charged yet: neither when the
+// call was admitted, by the declared size of its request, nor by Progress.
+func (x *Exchange) unsettled(o Outcome) int64 {
+	return o.RequestBytes + o.ResponseBytes - max(0, x.ContentLength) - x.settled
+}
