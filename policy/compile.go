@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -56,7 +57,7 @@ func (c *compiler) scope(l List, i int, subject string) scope {
 }
 
 func (c *compiler) policy(i int, p *Policy) {
-	at := c.scope(Policies, i, fmt.Sprintf("%s policy %q", p.Kind, p.Name))
+	at := c.scope(Policies, i, fmt.Sprintf("%s policy %s", p.Kind, quoted(p.Name)))
 	if p.Kind > Application {
 		at.say("", fmt.Sprintf("unknown kind %d", p.Kind))
 		return
@@ -175,7 +176,7 @@ func (c *compiler) rules(rules []CustomRule) {
 	seen := make(map[string]bool, len(rules))
 	for i := range rules {
 		r := &rules[i]
-		at := c.scope(Rules, i, fmt.Sprintf("custom rule %q", r.Name))
+		at := c.scope(Rules, i, "custom rule "+quoted(r.Name))
 		at.add("name", checkName(r.Name))
 		if seen[r.Name] {
 			at.say("name", "is taken by an earlier rule")
@@ -225,6 +226,14 @@ func (c *compiler) backend(i int, b *Backend) {
 // maxName is how long a name may be, in characters.
 const maxName = 60
 
+// quoted returns a name for a message, of names that are too long the beginning.
+func quoted(name string) string {
+	if n := 2 * maxName; len(name) > n {
+		name = name[:n] + "..."
+	}
+	return strconv.Quote(name)
+}
+
 func checkName(s string) error {
 	switch {
 	case s == "":
@@ -251,9 +260,9 @@ func checkLimit(l *limiter.Limit) error {
 func checkContext(s string) error {
 	switch {
 	case !strings.HasPrefix(s, "/"):
-		return fmt.Errorf("%q does not begin with a slash", s)
+		return fmt.Errorf("%s does not begin with a slash", quoted(s))
 	case len(s) > 1 && strings.HasSuffix(s, "/"):
-		return fmt.Errorf("%q ends with a slash", s)
+		return fmt.Errorf("%s ends with a slash", quoted(s))
 	}
 	return nil
 }

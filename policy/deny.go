@@ -78,7 +78,7 @@ func (c *compiler) denials(denies []Deny) denials {
 		if name == "" {
 			name = fmt.Sprintf("#%d", i)
 		}
-		at := c.scope(Denies, i, fmt.Sprintf("deny policy %q", name))
+		at := c.scope(Denies, i, "deny policy "+quoted(name))
 		if d.ID != "" && seen[d.ID] {
 			at.say("id", "is taken by an earlier deny policy")
 		}
@@ -108,7 +108,7 @@ func (d *denials) addName(deny *Deny, at scope) {
 		at.add("value", checkContext(deny.Value))
 	case DenyApplication:
 		if i := strings.IndexByte(deny.Value, ':'); i < 1 || i == len(deny.Value)-1 {
-			at.say("value", fmt.Sprintf("%q is not owner:name", deny.Value))
+			at.say("value", quoted(deny.Value)+" is not owner:name")
 		}
 	}
 	if deny.Off {
