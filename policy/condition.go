@@ -77,7 +77,7 @@ func compileCondition(c *Condition, at scope) condition {
 		}
 		p, err := compilePattern(v.value.Pattern)
 		if err != nil {
-			at.add(v.name, fmt.Errorf("pattern %q: %w", v.value.Pattern, err))
+			at.add(v.name, fmt.Errorf("pattern %s: %w", quoted(v.value.Pattern), err))
 		}
 		out.pattern = p
 	}

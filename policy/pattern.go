@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"regexp"
 	"regexp/syntax"
 	"strings"
@@ -34,7 +35,7 @@ func compilePattern(s string) (pattern, error) {
 		return pattern{}, nil
 	}
 	if len(s) > maxPattern {
-		return pattern{}, &syntax.Error{Code: syntax.ErrLarge, Expr: s[:20] + "..."}
+		return pattern{}, fmt.Errorf("is longer than %d bytes", maxPattern)
 	}
 	re, err := regexp.Compile(s)
 	if err != nil {

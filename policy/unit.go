@@ -31,15 +31,15 @@ func unitLength(unit string) (time.Duration, bool) {
 	switch strings.ToLower(unit) {
 	case "ms", "millisecond", "milliseconds":
 		return time.Millisecond, true
-	case "s", "sec", "secs", "second", "seconds":
+	case "s", "sec", "second", "seconds":
 		return time.Second, true
-	case "m", "min", "mins", "minute", "minutes":
+	case "min", "minute", "minutes":
 		return time.Minute, true
 	case "h", "hour", "hours":
 		return time.Hour, true
 	case "d", "day", "days":
 		return day, true
-	case "w", "week", "weeks":
+	case "week", "weeks":
 		return 7 * day, true
 	case "month", "months":
 		return compatibleMonth, true
