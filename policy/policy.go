@@ -50,8 +50,7 @@ type Policy struct {
 	Kind        Kind
 	Name        string
 	Description string
-	// Limit is the quota; nil means unlimited. Its Shadow flag makes this
-	// policy's quota a shadow limit.
+	// Limit is the quota; nil means unlimited. With Shadow it is only counted.
 	Limit *limiter.Limit
 	// Burst is the spike arrest beside the quota, on subscription and
 	// application policies; nil means none.
@@ -123,8 +122,15 @@ type CustomRule struct {
 	Description string
 	// When is a CEL expression over the request's attributes; empty is true.
 	When string
-	// Key is the key template: text with $userId, $apiContext, $apiVersion,
-	// $resourceKey, $appTenant, $apiTenant, $appId, $clientIp and the like.
+	// Key is the key template: text in which variables stand for values of the
+	// request. Each different list of values has a counter of its own. There are
+	// $userId, $apiContext, $apiVersion, $apiName, $resourceKey, $resource,
+	// $method, $keyType, $clientIp, $appId, $applicationName,
+	// $applicationOwner, $appTenant, $apiTenant, and $header.name, $query.name,
+	// $claim.name and $customProperty.name, which is a claim too. ${...} sets a
+	// variable off from what follows and takes names with other characters
+	// than letters, digits, - and _; $$ is a dollar sign. Requests without the
+	// named value share one counter.
 	Key   string
 	Limit limiter.Limit
 }
@@ -135,7 +141,7 @@ type DenyKind uint8
 // The kinds of deny policy.
 const (
 	DenyAPI         DenyKind = iota // Value: the API's context, with its version if the context has it
-	DenyApplication                 // Value: owner:name
+	DenyApplication                 // Value: owner:name, however it is read if there are more colons
 	DenyUser                        // Value: the end user
 	DenyIP                          // IP: one address or a prefix
 	DenyIPRange                     // IP: From and To, both included

@@ -31,37 +31,80 @@ type Options struct {
 	IPv6Bits int
 }
 
-// A Source says where a check comes from.
-type Source struct {
-	Level  weir.Level
-	Policy string // name of the policy or the custom rule; for backends PRODUCTION or SANDBOX
-	Group  int    // index of the condition group, -1 for the default limit
-	// Soft tells that the policy lets requests past (PassOnQuotaReach).
-	Soft  bool
-	Limit *limiter.Limit
+// A Set is a compiled [Definition]. It never changes and may be used by many
+// goroutines at once.
+type Set struct {
+	seed     limiter.Seed
+	ipv6Bits int
 
-	form form
+	advanced      map[string]*advanced
+	subscriptions map[string]*plan
+	applications  map[string]*plan
+	rules         []rule
+	backends      map[api]*backend
+	denies        denials
 }
 
-// A Match is what a Set asks of one request. The zero value is ready; it is
-// meant to be used again and again: Set.Match overwrites it and, once it has
-// grown, allocates nothing.
-type Match struct {
-	// Denied is the deny policy that refuses the request, or nil. If there is
-	// one, there are no checks.
-	Denied *Deny
-	// Checks stand in the order in which they are to be passed.
-	Checks []limiter.Check
-	// Sources says of each check where it comes from.
-	Sources []*Source
-	// Unknown is the name of a tier that the request has and the Set lacks, or
-	// empty. Such a request must be refused: it would go unlimited.
-	Unknown string
-	// UnknownLevel is the level of Unknown, where that is not empty.
-	UnknownLevel weir.Level
-	// RuleErrors counts custom rules whose expression failed on this request.
-	RuleErrors int
+// A bound is one limit at one level.
+type bound struct {
+	limit  limiter.Limit
+	head   limiter.Hash // the beginning of the keys under which it counts
+	source Source
+}
 
-	charge  charge
-	amounts [3]int64 // by limiter.Cost
+// either is one limit of an advanced policy, at both levels at which it can be
+// asked for. The bounds are nil if there is no limit.
+type either struct {
+	perUser       bool
+	api, resource *bound
+}
+
+// An advanced policy is compiled to groups and to what holds otherwise.
+type advanced struct {
+	groups    []group
+	otherwise either
+}
+
+type group struct {
+	either
+	conditions []condition
+}
+
+// A plan is a compiled subscription or application policy.
+type plan struct {
+	per          Per
+	quota, burst *bound // nil: none
+}
+
+// A rule is a compiled custom rule.
+type rule struct {
+	*bound
+	when Expression // nil: always
+	key  *template
+}
+
+// api identifies one version of an API.
+type api struct{ context, version string }
+
+// backend has the limits of an API's backends by key type, nil where none.
+type backend [2]*bound
+
+// names reports whether there is a policy of kind k named name.
+func (s *Set) names(k Kind, name string) bool {
+	ok := false
+	switch k {
+	case Advanced:
+		_, ok = s.advanced[name]
+	case Subscription:
+		_, ok = s.subscriptions[name]
+	case Application:
+		_, ok = s.applications[name]
+	}
+	return ok
+}
+
+// Has reports whether a tier can be asked for: whether it is Unlimited, empty, or
+// the name of a policy of kind k. A request of any other tier is refused.
+func (s *Set) Has(k Kind, tier string) bool {
+	return tier == "" || tier == weir.Unlimited || s.names(k, tier)
 }
