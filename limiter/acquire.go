@@ -51,7 +51,7 @@ func (l *Limiter) tryAcquire(checks []Check, counters []counter) outcome {
 		if kind(c.meta) != k.Limit.Algorithm {
 			return giveUp(counters[:i+1], absent)
 		}
-		c.meta |= usedBit
+		c.meta = used(c.meta)
 	}
 	return acquired
 }

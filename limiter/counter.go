@@ -134,18 +134,26 @@ func (c *counter) report(k *Check, ns int64) {
 	left := c.left(k.Limit)
 	k.Remaining = max(left, 0)
 	if k.Limit.Algorithm == FixedWindow {
-		k.Reset = time.Duration(c.slot.window - ns)
-		if k.Reset < 0 { // it is more than a Duration can tell
-			k.Reset = math.MaxInt64
-		}
+		k.Reset = until(c.slot.window, ns)
 		return
 	}
 	need := int64(1)
 	if k.Over && k.Limit.Cost != Bytes {
-		need = k.N - k.Remaining
+		need = max(k.N-k.Remaining, 0)
 	}
-	need = max(addSat(max(need, 1), max(-left, 0)), 1)
-	k.Reset = time.Duration(max(c.regained(k.Limit, need, ns)-ns, 0))
+	need = max(addSat(max(-left, 0), need), 1)
+	k.Reset = until(c.regained(k.Limit, need, ns), ns)
+}
+
+// until returns the time from ns to t, or the longest there is; none if t is past.
+func until(t, ns int64) time.Duration {
+	if t <= ns {
+		return 0
+	}
+	if d := t - ns; d > 0 {
+		return time.Duration(d)
+	}
+	return math.MaxInt64
 }
 
 // regained returns when need more than now will be left, if nothing is spent

@@ -7,7 +7,7 @@ import (
 
 // Options say how large a [Limiter] may grow. The zero value is fit for use.
 type Options struct {
-	// MaxKeys bounds the counters that are held; zero means 1<<20. They take
+	// MaxKeys bounds the counters that are held, up to 1<<30; zero means 1<<20. They take
 	// up to 46 bytes each, those of sliding windows 330.
 	//
 	// When there are as many, a new key takes the place of one that is not in use
@@ -23,6 +23,7 @@ type Options struct {
 
 const (
 	defaultKeys  = 1 << 20
+	mostKeys     = 1 << 30
 	keysPerShard = 4096
 	maxShards    = 4096
 	cellsPerKey  = 2
@@ -41,6 +42,7 @@ func New(o Options) *Limiter {
 	if keys <= 0 {
 		keys = defaultKeys
 	}
+	keys = min(keys, mostKeys)
 	n := min(1<<bits.Len(uint(keys/(keysPerShard+1))), maxShards)
 	l := &Limiter{shards: make([]shard, n)}
 	for i := range l.shards {

@@ -96,11 +96,39 @@ func (sh *shard) begin(c *counter, l *Limit, ns, carried int64) {
 // with the least to lose of a few about h's place. What that spent is kept, as
 // a part of its limit, where the next key that stands for the same will find it.
 func (sh *shard) evict(h uint64, ns int64, keep []Check) {
-	const sample = 8
 	t := sh.table.Load()
-	var victim counter
-	var least uint64
-	for i, n, seen := t.home(h), 0, 0; n < len(t.slots) && seen < sample; n++ {
+	var few [8]counter
+	sample := t.sample(few[:0], h, keep)
+	if len(sample) == 0 {
+		return // all are in use at this moment: one more, for once
+	}
+	victim, least := 0, sample[0].loss(ns)
+	for i := 1; i < len(sample); i++ {
+		if loss := sample[i].loss(ns); loss.less(least) {
+			victim, least = i, loss
+		}
+	}
+	for i := range sample {
+		if i != victim {
+			if least.use > 0 { // even the least used is: let them show it again
+				sample[i].meta = aged(sample[i].meta)
+			}
+			sample[i].release()
+		}
+	}
+	s, meta := sample[victim].slot, sample[victim].meta
+	if least.spent > 0 {
+		sh.over.put(s.hash.Load(), meta, portionOf(s.spent, capacity(meta)), s.ends(meta), ns)
+	}
+	t.forget(s, meta)
+	sh.live.Add(-1)
+}
+
+// sample locks slots about the place of h, as many as fit into some, but none
+// of keep.
+func (t *table) sample(some []counter, h uint64, keep []Check) []counter {
+	i := t.home(h)
+	for n := 0; n < len(t.slots) && len(some) < cap(some); n++ {
 		s := &t.slots[i]
 		if i++; i == len(t.slots) {
 			i = 0
@@ -108,48 +136,32 @@ func (sh *shard) evict(h uint64, ns int64, keep []Check) {
 		if v := s.hash.Load(); v <= dead || holds(keep, v) {
 			continue
 		}
-		meta, ok := s.tryLock()
-		if !ok { // in use at this moment
-			continue
-		}
-		seen++
-		c := counter{slot: s, table: t, meta: meta &^ usedBit}
-		loss := c.loss(ns, meta&usedBit != 0)
-		if victim.slot != nil && loss >= least {
-			c.release()
-			continue
-		}
-		if victim.slot != nil {
-			victim.release()
-		}
-		victim, least = c, loss
-		if loss == 0 {
-			break
+		if meta, ok := s.tryLock(); ok {
+			some = append(some, counter{slot: s, table: t, meta: meta})
 		}
 	}
-	if victim.slot == nil {
-		return
-	}
-	if s := victim.slot; least > 0 {
-		sh.over.put(s.hash.Load(), victim.meta, portionOf(s.spent, capacity(victim.meta)), s.ends(victim.meta), ns)
-	}
-	t.forget(victim.slot, victim.meta)
-	sh.live.Add(-1)
+	return some
 }
 
-// loss tells how bad it would be to forget a counter; zero if it doesn't matter.
-// It is the part that is spent times how long it will stay so; and counters in
-// use come last.
-func (c *counter) loss(ns int64, used bool) uint64 {
+// A loss tells how bad it would be to forget a counter: first how much it is in
+// use, then the part that is spent times how long it will stay so. Nothing is
+// lost with one that is idle.
+type loss struct{ use, spent uint64 }
+
+func (a loss) less(b loss) bool {
+	return a.use < b.use || a.use == b.use && a.spent < b.spent
+}
+
+func (c *counter) loss(ns int64) loss {
 	if c.idle(ns) {
-		return 0
+		return loss{}
 	}
-	spent := uint64(portionOf(c.slot.spent, capacity(c.meta)))
-	loss := spent*uint64((c.slot.ends(c.meta)-ns)>>17) + 1
-	if used || c.others() > 0 {
-		loss |= 1 << 63
+	l := loss{use: c.meta & useMask}
+	if c.others() > 0 {
+		l.use = useMask
 	}
-	return loss
+	l.spent = uint64(portionOf(c.slot.spent, capacity(c.meta)))*uint64((c.slot.ends(c.meta)-ns)>>16) + 1
+	return l
 }
 
 // holds reports whether h is the hash of a key of checks.

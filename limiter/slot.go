@@ -32,17 +32,19 @@ const (
 	dead = 1 // forgotten: may be used again, probes go on
 )
 
-// The bits of meta: three flags, the kind, the index of the side record (ring
-// or share) plus one, the capacity as a small float rounded down, and the span.
+// The bits of meta: two flags, how often it was used lately, the kind, the index
+// of the side record (ring or share) plus one, the capacity as a small float
+// rounded down, and the span.
 const (
 	lockBit  = 1 << 0
 	movedBit = 1 << 1
-	usedBit  = 1 << 2 // taken from again since an eviction last looked
 
-	kindShift = 3
+	useOne    = 1 << 2
+	useMask   = 3 * useOne
+	kindShift = 4
 	kindMask  = 3 << kindShift
-	sideShift = 5
-	sideBits  = 20
+	sideShift = 6
+	sideBits  = 19
 	sideMask  = (1<<sideBits - 1) << sideShift
 	sizeShift = sideShift + sideBits
 	sizeBits  = 16
@@ -93,6 +95,21 @@ const (
 func spin(turns int) {
 	for range turns { //nolint:revive // it only has to take its time
 	}
+}
+
+// used returns meta after one more use; aged after one that is forgotten.
+func used(meta uint64) uint64 {
+	if meta&useMask < useMask {
+		meta += useOne
+	}
+	return meta
+}
+
+func aged(meta uint64) uint64 {
+	if meta&useMask > 0 {
+		meta -= useOne
+	}
+	return meta
 }
 
 func side(meta uint64) uint32 { return uint32(meta & sideMask >> sideShift) }

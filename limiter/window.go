@@ -84,7 +84,13 @@ func dayBegin(y int, m time.Month, d int, loc *time.Location) int64 {
 			begin = max(midnight-int64(new), t)
 		}
 	}
-	return nanos(time.Unix(begin, 0))
+	switch { // an end that cannot be told is later than any time
+	case begin >= farthest:
+		return math.MaxInt64
+	case begin <= -farthest:
+		return math.MinInt64
+	}
+	return begin * int64(time.Second)
 }
 
 // calendarSpan identifies a window of the calendar in the bits of a slot's
