@@ -278,7 +278,7 @@ func TestFloods(t *testing.T) {
 			if n := p.admitted.Load(); n > 204 {
 				t.Errorf("%d calls were begun, want at most 200", n)
 			}
-			eventually(t, "calls finished", func() bool { return p.finished.Load() == p.admitted.Load()+p.failed.Load() })
+			eventually(t, "calls finished", p.settled)
 		})
 	}
 }

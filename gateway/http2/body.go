@@ -13,7 +13,7 @@ type body struct {
 	from    io.Reader
 	max     int64 // 0: no limit
 	watch   *watch
-	bytes   atomic.Int64
+	meter   *metering
 	touched atomic.Bool
 	// trailer gets those of received that it has keys for, at the end.
 	received *http.Request
@@ -26,7 +26,10 @@ func (b *body) Read(p []byte) (int, error) {
 	b.watch.reading()
 	n, err := b.from.Read(p)
 	b.watch.read()
-	total := b.bytes.Add(int64(n))
+	total := b.meter.received.Add(int64(n))
+	if n > 0 {
+		b.meter.moved()
+	}
 	if b.max > 0 && total > b.max {
 		b.watch.cancel(errTooLarge)
 		return 0, errTooLarge

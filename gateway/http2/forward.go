@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,7 +23,7 @@ func (c *call) forward() {
 	if c.x.Timeout > 0 {
 		c.watch.head = c.x.Timeout
 	}
-	c.watch.rest = c.grpc
+	c.watch.rest, c.watch.began = c.grpc, c.x.Time
 	c.watch.run()
 	defer c.watch.end()
 
@@ -62,11 +63,15 @@ func (c *call) request() *http.Request {
 		ProtoMinor: 1,
 		Header:     forwardedFields(c.r, c.x, c.grpc),
 	}
+	if c.meter.meter != nil && strings.Contains(c.r.Header.Get("Accept"), eventStream) {
+		delete(out.Header, "Accept-Encoding") // events are counted, so they must be seen
+	}
 	if out.Method == "" {
 		out.Method = c.r.Method
 	}
 	if c.r.ContentLength != 0 {
-		c.body.from, c.body.max, c.body.watch = c.r.Body, c.s.options.MaxBody, &c.watch
+		c.body.from, c.body.max = c.r.Body, c.s.options.MaxBody
+		c.body.watch, c.body.meter = &c.watch, &c.meter
 		out.Body, out.ContentLength = &c.body, c.r.ContentLength
 		if c.grpc {
 			out.Trailer = forwardedTrailer(c.r, c.x)

@@ -39,8 +39,9 @@ type call struct {
 	r       *http.Request
 	x       *gateway.Exchange
 	grpc    bool
-	abort   bool // the stream can't be ended well: reset it
-	outcome gateway.Outcome
+	abort   bool            // the stream can't be ended well: reset it
+	outcome gateway.Outcome // but for the bytes
+	meter   metering
 	body    body
 	watch   watch
 }
@@ -64,6 +65,7 @@ func (c *call) run(g *guard) {
 	e := c.s.entries.Get().(*entry)
 	c.x = &e.x
 	e.fill(c.r, g)
+	c.meter.meter, c.meter.x, c.meter.at = c.s.meter, c.x, c.x.Time
 	if values := c.r.Header["Content-Type"]; len(values) > 0 {
 		c.grpc = isGRPC(values[0])
 	}
@@ -72,7 +74,8 @@ func (c *call) run(g *guard) {
 			c.abort = true
 			c.s.options.Logger.Error("call panicked", "error", fmt.Sprint(fault), "stack", string(debug.Stack()))
 		}
-		c.outcome.RequestBytes = c.body.bytes.Load()
+		c.meter.end()
+		c.outcome.RequestBytes, c.outcome.ResponseBytes = c.meter.received.Load(), c.meter.sent.Load()
 		c.s.options.Pipeline.Finish(c.x, c.outcome)
 		c.x.Reset()
 		e.headers = headers{}
@@ -118,6 +121,6 @@ func (c *call) answer(a *gateway.Answer) {
 	c.w.WriteHeader(a.Status)
 	if len(a.Body) > 0 && c.r.Method != http.MethodHead {
 		n, _ := c.w.Write(a.Body)
-		c.outcome.ResponseBytes = int64(n)
+		c.meter.sent.Store(int64(n))
 	}
 }

@@ -107,6 +107,13 @@ func (p *pipeline) outcome(t *testing.T, n int64) gateway.Outcome {
 	return p.outcomes[len(p.outcomes)-1]
 }
 
+// settled reports whether every call has finished.
+func (p *pipeline) settled() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.held) == 0
+}
+
 // eventually waits until ok holds.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()

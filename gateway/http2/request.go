@@ -60,8 +60,8 @@ func validLength(r *http.Request) bool {
 	if len(lengths) == 0 {
 		return true
 	}
-	n, err := strconv.ParseInt(lengths[0], 10, 64)
-	return err == nil && len(lengths) == 1 && lengths[0][0] != '+' && n == r.ContentLength
+	n, err := strconv.ParseUint(lengths[0], 10, 63) // takes digits only
+	return err == nil && len(lengths) == 1 && int64(n) == r.ContentLength
 }
 
 // validFields reports whether a head is free of fields that HTTP/2 forbids, also
@@ -125,7 +125,7 @@ func lower(c byte) byte {
 // forwardedFields returns the fields that go to the backend: the client's, without
 // those that are not meant for it or not to be believed, and ours.
 func forwardedFields(r *http.Request, x *gateway.Exchange, grpc bool) http.Header {
-	h := make(http.Header, len(r.Header)+5)
+	h := make(http.Header, len(r.Header)+6)
 	for name, values := range r.Header {
 		switch name {
 		case "Host", "Content-Length", "Te", "Expect", "Http2-Settings", "Proxy-Authorization", "Proxy-Authenticate":
@@ -136,13 +136,17 @@ func forwardedFields(r *http.Request, x *gateway.Exchange, grpc bool) http.Heade
 		}
 		h[name] = values
 	}
-	own := make([]string, 5)
+	own := make([]string, 6)
 	set := func(i int, name, value string) {
 		own[i] = value
 		h[name] = own[i : i+1 : i+1]
 	}
-	if x.Request.ClientIP.IsValid() {
-		set(0, "X-Forwarded-For", x.Request.ClientIP.String())
+	ip := x.Request.ClientIP
+	if !ip.IsValid() {
+		ip = x.Peer.Addr()
+	}
+	if ip.IsValid() {
+		set(0, "X-Forwarded-For", ip.Unmap().WithZone("").String())
 	}
 	set(1, "X-Forwarded-Host", x.Host)
 	if x.TLS {
@@ -156,7 +160,17 @@ func forwardedFields(r *http.Request, x *gateway.Exchange, grpc bool) http.Heade
 	if _, ok := h["User-Agent"]; !ok {
 		set(4, "User-Agent", "") // or net/http says that it is the client
 	}
+	set(5, "Via", via(h["Via"]))
 	return h
+}
+
+// via returns the list of proxies, with this one at its end.
+func via(before []string) string {
+	const own = "2.0 weir"
+	if len(before) == 0 {
+		return own
+	}
+	return strings.Join(before, ", ") + ", " + own
 }
 
 // forwardedTrailer returns the names of the trailers that the client announced and

@@ -29,6 +29,10 @@ func (c *call) respond(res *http.Response) {
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil
 	}
+	counted := c.meter.meter != nil && isEventStream(res.Header)
+	if counted {
+		res.ContentLength = -1 // events may be left out
+	}
 	c.setLength(h, res)
 	c.outcome.Status = res.StatusCode
 	c.watch.endless = c.grpc || isEventStream(res.Header)
@@ -36,7 +40,7 @@ func (c *call) respond(res *http.Response) {
 
 	bodyless := c.r.Method == http.MethodHead || res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusNotModified
 	if !bodyless && res.Body != http.NoBody {
-		if err := c.copy(res); err != nil {
+		if err := c.copy(res, counted); err != nil {
 			c.broken(err)
 			return
 		}
@@ -66,8 +70,14 @@ func (c *call) setLength(h http.Header, res *http.Response) {
 // errGone tells that the client takes no more.
 var errGone = errors.New("the client takes no more")
 
-// copy sends the answer's body. What is streamed is sent on as it comes.
-func (c *call) copy(res *http.Response) error {
+// copy sends the answer's body, less the events in it that may not pass if they
+// are counted. What is streamed is sent on as it comes.
+func (c *call) copy(res *http.Response, counted bool) error {
+	put := c.put
+	if counted {
+		filter := events{may: c.meter.event, put: c.put, opaque: isEncoded(res.Header)}
+		put = filter.pass
+	}
 	stream := res.ContentLength < 0
 	flusher, _ := c.w.(http.Flusher)
 	if stream && flusher != nil {
@@ -80,10 +90,8 @@ func (c *call) copy(res *http.Response) error {
 		n, err := res.Body.Read(buf[:])
 		if n > 0 {
 			c.watch.enter(atClient)
-			sent, failed := c.w.Write(buf[:n])
-			c.outcome.ResponseBytes += int64(sent)
-			if failed != nil {
-				return errGone
+			if failed := put(buf[:n]); failed != nil {
+				return failed
 			}
 			if stream && flusher != nil {
 				flusher.Flush()
@@ -96,6 +104,17 @@ func (c *call) copy(res *http.Response) error {
 			return err
 		}
 	}
+}
+
+// put sends a part of the answer's body.
+func (c *call) put(data []byte) error {
+	n, err := c.w.Write(data)
+	c.meter.sent.Add(int64(n))
+	c.meter.moved()
+	if err != nil {
+		return errGone
+	}
+	return nil
 }
 
 // broken ends an answer that can't be completed, so that the client sees that.
@@ -112,10 +131,17 @@ func (c *call) broken(err error) {
 	c.abort = true
 }
 
+const eventStream = "text/event-stream"
+
 // isEventStream reports whether an answer is a stream of events, which may rest.
 func isEventStream(h http.Header) bool {
 	values := h["Content-Type"]
-	return len(values) > 0 && strings.HasPrefix(values[0], "text/event-stream")
+	return len(values) > 0 && len(values[0]) >= len(eventStream) && strings.EqualFold(values[0][:len(eventStream)], eventStream)
+}
+
+func isEncoded(h http.Header) bool {
+	coding := h.Get("Content-Encoding")
+	return coding != "" && !strings.EqualFold(coding, "identity")
 }
 
 // passesBack reports whether a field of a backend's answer goes to the client.

@@ -10,6 +10,7 @@ type scanner struct {
 	first  [4]byte
 	need   int // bytes of the payload that first still lacks
 	got    int
+	frame  frame // the last one
 }
 
 // A frame is what a scanner knows of one.
@@ -61,9 +62,9 @@ func (s *scanner) feed(p []byte, each func(f *frame) bool) (n int, ok bool) {
 		if s.got < s.need {
 			continue
 		}
-		f := frame{kind: s.header[3], flags: s.header[4], length: s.length(), first: s.first}
-		s.have, s.skip = 0, f.length-s.need
-		if !each(&f) {
+		s.frame = frame{kind: s.header[3], flags: s.header[4], length: s.length(), first: s.first}
+		s.have, s.skip = 0, s.frame.length-s.need
+		if !each(&s.frame) {
 			return max(0, n-frameHeaderSize-s.need), false
 		}
 	}

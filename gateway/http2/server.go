@@ -110,6 +110,7 @@ func (o Options) complete() (Options, error) {
 // concurrent use.
 type Server struct {
 	options Options
+	meter   Meter         // the Pipeline, if it is one
 	timeout time.Duration // up to a backend's answer, where the API says nothing
 	quiet   time.Duration // of a backend within an answer
 	http    http.Server
@@ -148,6 +149,7 @@ func New(o Options) (*Server, error) {
 		any:     newTransport(o.Targets, false),
 		h2:      newTransport(o.Targets, true),
 	}
+	s.meter, _ = o.Pipeline.(Meter)
 	s.entries.New = func() any { return new(entry) }
 	s.buffers.New = func() any { return new([bufferSize]byte) }
 	s.http = http.Server{
@@ -237,14 +239,14 @@ const shutdownPoll = 250 * time.Millisecond
 
 // Shutdown tells every client to go (GOAWAY), lets the calls under way finish and
 // returns when all has ended. If ctx is done before, the connections are closed,
-// the calls ended, and ctx's error returned. It must be called once; afterwards
-// ServeConn closes what it is given.
+// the calls ended, and ctx's error returned. Afterwards ServeConn closes what it is
+// given. It may be called again, also concurrently.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
-	s.closing = true
-	if s.active == 0 {
+	if !s.closing && s.active == 0 {
 		close(s.idle)
 	}
+	s.closing = true
 	s.mu.Unlock()
 	s.start.Do(func() { close(s.served) }) // nothing was ever served
 

@@ -53,7 +53,6 @@ type watch struct {
 func (w *watch) run() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.began = time.Now()
 	w.timer = time.AfterFunc(w.shortest(), w.look)
 }
 
