@@ -70,7 +70,7 @@ func TestWatchWaitsForTheWriterToFinish(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- watch(ctx, name, stampOf(name), func() { changes.Add(1) }) }()
 		text := ""
-		for range 10 {
+		for range 20 {
 			text += "part"
 			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
@@ -78,7 +78,7 @@ func TestWatchWaitsForTheWriterToFinish(t *testing.T) {
 			if err := os.Chtimes(name, time.Now(), time.Now()); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(watchInterval)
+			time.Sleep(watchInterval / 2)
 		}
 		if got := changes.Load(); got != 0 {
 			t.Errorf("got %d changes while the file was written, want none", got)
