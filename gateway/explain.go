@@ -68,11 +68,15 @@ func (g *Gateway) Explain(x *Exchange) Explanation {
 	for i := range m.Checks {
 		c, s := &m.Checks[i], m.Sources[i]
 		refuses := c.Over && !s.Limit.Shadow
+		left := c.Remaining
+		if passes {
+			left = max(0, left-c.N)
+		}
 		e.Checks = append(e.Checks, ExplainedCheck{
 			Level: s.Level.String(), Policy: s.Policy, Group: s.Group,
 			Key:   string(x.snapshot.set.AppendKey(nil, m, i, &x.Request)),
 			Limit: s.Limit.String(), Shadow: s.Limit.Shadow,
-			Uses: c.N, Remaining: c.Remaining, Reset: c.Reset, Refuses: refuses,
+			Uses: c.N, Remaining: left, Reset: c.Reset, Refuses: refuses,
 		})
 		if refuses && !passes && e.Level == "" {
 			e.Level, e.Policy = s.Level.String(), s.Policy
