@@ -137,8 +137,10 @@ func (s *keySet) begin(now time.Time) {
 func (s *keySet) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	close(s.pending)
-	s.pending = nil
+	if s.pending != nil {
+		close(s.pending)
+		s.pending = nil
+	}
 }
 
 // ask asks for a fetch because of an unknown kid, unless there was one lately,
