@@ -288,6 +288,7 @@ func (c *conn) settle() {
 	if c.admitted {
 		c.admitted = false
 		c.outcome.RequestBytes = c.body.received.Load()
+		c.outcome.Time = c.clock
 		c.server.options.Pipeline.Finish(&c.x, c.outcome)
 	}
 }

@@ -167,7 +167,8 @@ const wake = time.Second
 // whether the client is still there, and reports progress.
 func (c *conn) readBackend(bc *upstream.Conn, b []byte, by time.Time) (int, error) {
 	for {
-		bc.ReadBy(c.clock.Add(wake+wake/2), wake)
+		left := by.Sub(c.clock)
+		bc.ReadBy(c.clock.Add(min(left, wake+wake/2)), min(left/4, wake))
 		n, err := bc.Read(b)
 		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err

@@ -1,5 +1,11 @@
 package http1
 
+import (
+	"bytes"
+
+	"github.com/weir-project/weir/gateway/identity"
+)
+
 // A kind is what a field means to the gateway, beyond being passed on.
 type kind uint8
 
@@ -70,56 +76,34 @@ func lookUp(table *[longestKind][]named, name []byte) kind {
 	return plain
 }
 
-// requestKind returns the kind of a request's field. Names with underscores in
-// which many backends see one of those that the gateway answers for are forbidden.
+// requestKind returns the kind of a request's field. A name with underscores in
+// which many backends see one of those that the gateway answers for is forbidden.
 func requestKind(name []byte) kind {
 	k := lookUp(&requestKinds, name)
-	if k != plain {
+	switch {
+	case k != plain:
 		return k
+	case identity.StripHeader(view(name)):
+		k = dropped
 	}
-	if stripped(view(name)) {
-		return dropped
+	if bytes.IndexByte(name, '_') >= 0 && (k == dropped || disguised(name)) {
+		return forbidden
 	}
-	for i, c := range name {
-		if c == '_' && i > 0 && disguised(name) {
-			return forbidden
-		}
-	}
-	return plain
+	return k
 }
 
-// disguised reports whether name, with hyphens for underscores, is one that is
-// not passed on.
+// disguised reports whether name, with hyphens for underscores, is one that means
+// something to the gateway.
 func disguised(name []byte) bool {
 	if len(name) >= longestKind {
-		return false // no such name is longer
+		return false // no such name is that long
 	}
 	var buf [longestKind]byte
-	plainName := buf[:copy(buf[:], name)]
-	for i, c := range plainName {
+	hyphens := buf[:copy(buf[:], name)]
+	for i, c := range hyphens {
 		if c == '_' {
-			plainName[i] = '-'
+			hyphens[i] = '-'
 		}
 	}
-	return !lookUp(&requestKinds, plainName).passes() || stripped(view(plainName))
-}
-
-// identityNames are the fields by which proxies tell who a client is, and those
-// that change the method: nothing that a client says in them is believed.
-var identityNames = byLength([]named{
-	{"forwarded", dropped}, {"x-real-ip", dropped}, {"x-client-ip", dropped}, {"x-remote-ip", dropped},
-	{"x-remote-addr", dropped}, {"x-http-method", dropped}, {"true-client-ip", dropped},
-	{"x-forwarded-by", dropped}, {"x-forwarded-for", dropped}, {"x-original-url", dropped},
-	{"x-rewrite-url", dropped}, {"x-forwarded-host", dropped}, {"x-forwarded-port", dropped},
-	{"x-originating-ip", dropped}, {"cf-connecting-ip", dropped}, {"fastly-client-ip", dropped},
-	{"x-forwarded-proto", dropped}, {"x-method-override", dropped}, {"x-forwarded-prefix", dropped},
-	{"x-forwarded-scheme", dropped}, {"x-forwarded-server", dropped}, {"x-forwarded-ssl", dropped},
-	{"cf-connecting-ipv6", dropped}, {"x-cluster-client-ip", dropped},
-	{"x-http-method-override", dropped}, {"x-envoy-external-address", dropped},
-})
-
-// stripped reports whether the field is one by which the gateway itself says who
-// the client is: what clients put there is not passed on.
-func stripped(name string) bool {
-	return lookUp(&identityNames, []byte(name)) == dropped
+	return !lookUp(&requestKinds, hyphens).passes()
 }

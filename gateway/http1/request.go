@@ -87,7 +87,10 @@ func (q *request) parse(b []byte, lim *limits) (bool, int) {
 // tooLong returns the status for a head that can't become valid any more,
 // however it goes on, or 0.
 func (q *request) tooLong(lim *limits) int {
+	method := q.buf[min(q.pos, len(q.buf)):]
 	switch {
+	case !q.started && len(method) > maxMethod && bytes.IndexByte(method[:maxMethod+1], ' ') < 0:
+		return http.StatusNotImplemented
 	case !q.started && len(q.buf) > lim.uri+maxMethod+len("  HTTP/1.1\r\n\r\n"):
 		return http.StatusRequestURITooLong
 	case len(q.buf) > lim.head:

@@ -1,4 +1,4 @@
-//go:build unix && !(linux && (amd64 || arm64))
+//go:build unix
 
 package socket
 
@@ -8,7 +8,7 @@ import "syscall"
 const canPeek = true
 
 // peek copies what waits on the socket into b and leaves it there. It returns
-// EAGAIN if nothing waits; sockets of the net package never block.
+// EAGAIN if nothing waits; the sockets of the net package never block.
 func peek(fd uintptr, b []byte) (int, error) {
 	n, _, err := syscall.Recvfrom(int(fd), b, syscall.MSG_PEEK)
 	return n, err
