@@ -183,8 +183,15 @@ func TestPatternOfTextIsText(t *testing.T) {
 		text string
 		want mode
 	}{
-		{"", matchAll}, {"gold", matchContains}, {"^gold", matchPrefix}, {"gold$", matchSuffix},
-		{"^gold$", matchEqual}, {"^a\\.b$", matchEqual}, {"^$", matchEqual}, {"go.d", matchRegexp}, {"(?i)gold", matchRegexp},
+		{"", matchAll},
+		{"gold", matchContains},
+		{"^gold", matchPrefix},
+		{"gold$", matchSuffix},
+		{"^gold$", matchEqual},
+		{"^a\\.b$", matchEqual},
+		{"^$", matchEqual},
+		{"go.d", matchRegexp},
+		{"(?i)gold", matchRegexp},
 	} {
 		p, err := compilePattern(tt.text)
 		if err != nil || p.mode != tt.want {

@@ -22,8 +22,11 @@ func TestDeny(t *testing.T) {
 		{"application", Deny{Kind: DenyApplication, Value: "bob:Shop"}, nil, true},
 		{"application of another", Deny{Kind: DenyApplication, Value: "eve:Shop"}, nil, false},
 		{"another application", Deny{Kind: DenyApplication, Value: "bob:Store"}, nil, false},
-		{"application with colons", Deny{Kind: DenyApplication, Value: "urn:x:bob:The:Shop"},
-			func(r *weir.Request) { r.Application.Owner, r.Application.Name = "urn:x:bob", "The:Shop" }, true},
+		{
+			"application with colons",
+			Deny{Kind: DenyApplication, Value: "urn:x:bob:The:Shop"},
+			func(r *weir.Request) { r.Application.Owner, r.Application.Name = "urn:x:bob", "The:Shop" }, true,
+		},
 		{"user", Deny{Kind: DenyUser, Value: "alice"}, nil, true},
 		{"user in another case", Deny{Kind: DenyUser, Value: "Alice"}, nil, false},
 		{"anonymous", Deny{Kind: DenyUser, Value: "anonymous"}, func(r *weir.Request) { *r = *anonymousRequest("10.0.0.1") }, true},

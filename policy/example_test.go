@@ -24,8 +24,10 @@ func ExampleSet_Match() {
 					{IP: &policy.IPCondition{Prefix: netip.MustParsePrefix("10.0.0.0/8")}},
 				},
 			}}},
-			{Kind: policy.Subscription, Name: "Gold", Limit: &limiter.Limit{Count: 20, Window: minute},
-				Burst: &limiter.Limit{Count: 10, Window: second}},
+			{
+				Kind: policy.Subscription, Name: "Gold", Limit: &limiter.Limit{Count: 20, Window: minute},
+				Burst: &limiter.Limit{Count: 10, Window: second},
+			},
 		}),
 		Rules: []policy.CustomRule{{
 			Name: "exports", When: "request.query[?'format'].orValue('') == 'csv'", Key: "$userId:$apiContext",
@@ -65,8 +67,7 @@ func ExampleCompile_faults() {
 		}}}},
 		Rules: []policy.CustomRule{{Name: "exports", When: "usr == 'alice'", Key: "$userID"}},
 	}, policy.Options{Compiler: rule.New()})
-	var faults policy.Faults
-	if errors.As(err, &faults) {
+	if faults, ok := errors.AsType[policy.Faults](err); ok {
 		for _, f := range faults {
 			fmt.Println(f)
 		}

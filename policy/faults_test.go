@@ -21,8 +21,10 @@ var faultCases = []struct {
 	{"name of bytes", policies(Policy{Name: "a\xff"}), `name: is not valid UTF-8`},
 	{"name of two lines", policies(Policy{Name: "a\nb"}), `advanced policy "a\nb": name: has control characters`},
 	{"name with a space", policies(Policy{Name: "a "}), `name: begins or ends with a space`},
-	{"same name", policies(Policy{Kind: Application, Name: "A"}, Policy{Kind: Subscription, Name: "A"}, Policy{Kind: Application, Name: "A"}),
-		`application policy "A": name: is taken by an earlier policy of the kind`},
+	{
+		"same name", policies(Policy{Kind: Application, Name: "A"}, Policy{Kind: Subscription, Name: "A"}, Policy{Kind: Application, Name: "A"}),
+		`application policy "A": name: is taken by an earlier policy of the kind`,
+	},
 	{"unknown kind", policies(Policy{Kind: 3, Name: "A"}), `unknown policy "A": unknown kind 3`},
 	{"limited Unlimited", policies(Policy{Kind: Application, Name: "Unlimited", Limit: perMinute(1)}), `application policy "Unlimited": name: means without a limit`},
 	{"bursting Unlimited", policies(Policy{Kind: Application, Name: "Unlimited", Burst: perMinute(1)}), `name: means without a limit`},
@@ -80,7 +82,8 @@ var faultCases = []struct {
 	{"bad production", backends(Backend{Context: "/a", Production: perMinute(-1)}), `production: count is negative`},
 	{"bad sandbox", backends(Backend{Context: "/a", Sandbox: perMinute(-1)}), `sandbox: count is negative`},
 	{"calendar that slides", policies(Policy{Name: "A", Limit: &limiter.Limit{
-		Count: 1, Window: limiter.Window{Calendar: limiter.Day}, Algorithm: limiter.SlidingWindow}}), `limit: calendar windows need`},
+		Count: 1, Window: limiter.Window{Calendar: limiter.Day}, Algorithm: limiter.SlidingWindow,
+	}}), `limit: calendar windows need`},
 }
 
 func policies(p ...Policy) Definition  { return Definition{Policies: p} }

@@ -38,20 +38,30 @@ func TestAppendKey(t *testing.T) {
 		{"api group", func(r *weir.Request) { r.APITier, r.Headers = "All", fields{"x": ""} }, []string{"api All /pizza/1:1_condition_0"}},
 		{"api per user", func(r *weir.Request) { r.APITier = "Users" }, []string{"api Users /pizza/1:1_alice@carbon.super_default"}},
 		{"resource", func(r *weir.Request) { r.ResourceTier = "All" }, []string{"resource All /pizza/1/1/menu:GET_default"}},
-		{"resource group per user", func(r *weir.Request) { r.ResourceTier, r.Headers = "Users", fields{"x": ""} },
-			[]string{"resource Users /pizza/1/1/menu:GET_alice@carbon.super_condition_0"}},
+		{
+			"resource group per user", func(r *weir.Request) { r.ResourceTier, r.Headers = "Users", fields{"x": ""} },
+			[]string{"resource Users /pizza/1/1/menu:GET_alice@carbon.super_condition_0"},
+		},
 		{"subscription", func(r *weir.Request) { r.SubscriptionTier = "Gold" }, []string{"subscription Gold 5:/pizza/1:1:Gold"}},
-		{"application", func(r *weir.Request) { r.Application.Tier = "PerUser" },
-			[]string{"application PerUser 5:alice@carbon.super", "application-burst PerUser 5:alice@carbon.super"}},
-		{"application with tenant", func(r *weir.Request) { r.Application.Tier, r.User = "10PerMin", "alice@carbon.super" },
-			[]string{"application 10PerMin 5:alice@carbon.super"}},
+		{
+			"application", func(r *weir.Request) { r.Application.Tier = "PerUser" },
+			[]string{"application PerUser 5:alice@carbon.super", "application-burst PerUser 5:alice@carbon.super"},
+		},
+		{
+			"application with tenant", func(r *weir.Request) { r.Application.Tier, r.User = "10PerMin", "alice@carbon.super" },
+			[]string{"application 10PerMin 5:alice@carbon.super"},
+		},
 		{"application per application", func(r *weir.Request) { r.Application.Tier = "PerApplication" }, []string{"application PerApplication 5"}},
 		{"application per token", func(r *weir.Request) { r.Application.Tier = "PerToken" }, []string{"application PerToken 5:t1"}},
 		{"backend", func(r *weir.Request) { r.KeyType = weir.Sandbox }, []string{"backend SANDBOX /pizza/1:1:SANDBOX:SANDBOX_HARD_LIMIT"}},
-		{"anonymous", func(r *weir.Request) { *r = *onlySubscription(anonymousRequest("10.1.2.3")) },
-			[]string{"subscription Unauthenticated 10.1.2.3:/pizza/1:1:Unauthenticated"}},
-		{"anonymous IPv6", func(r *weir.Request) { *r = *onlySubscription(anonymousRequest("2001:db8::1")) },
-			[]string{"subscription Unauthenticated 2001:db8::/64:/pizza/1:1:Unauthenticated"}},
+		{
+			"anonymous", func(r *weir.Request) { *r = *onlySubscription(anonymousRequest("10.1.2.3")) },
+			[]string{"subscription Unauthenticated 10.1.2.3:/pizza/1:1:Unauthenticated"},
+		},
+		{
+			"anonymous IPv6", func(r *weir.Request) { *r = *onlySubscription(anonymousRequest("2001:db8::1")) },
+			[]string{"subscription Unauthenticated 2001:db8::/64:/pizza/1:1:Unauthenticated"},
+		},
 		{"anonymous of an application", func(r *weir.Request) {
 			*r = *onlySubscription(anonymousRequest("2001:db8::1"))
 			r.Application.Tier = "10PerMin"

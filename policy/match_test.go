@@ -64,9 +64,15 @@ func TestHas(t *testing.T) {
 		tier string
 		want bool
 	}{
-		{Advanced, "10KPerMin", true}, {Advanced, "10kPerMin", true}, {Advanced, "Gold", false},
-		{Subscription, "Gold", true}, {Subscription, "10PerMin", false}, {Application, "10PerMin", true},
-		{Application, "", true}, {Application, "Unlimited", true}, {Kind(9), "Gold", false},
+		{Advanced, "10KPerMin", true},
+		{Advanced, "10kPerMin", true},
+		{Advanced, "Gold", false},
+		{Subscription, "Gold", true},
+		{Subscription, "10PerMin", false},
+		{Application, "10PerMin", true},
+		{Application, "", true},
+		{Application, "Unlimited", true},
+		{Kind(9), "Gold", false},
 	} {
 		if got := s.Has(tt.kind, tt.tier); got != tt.want {
 			t.Errorf("Has(%s, %q) = %v, want %v", tt.kind, tt.tier, got, tt.want)

@@ -167,8 +167,12 @@ func TestRulesCountApart(t *testing.T) {
 	req := request()
 	seen := map[limiter.Key]string{}
 	for _, r := range []CustomRule{
-		{Name: "a", Key: "$userId"}, {Name: "b", Key: "$userId"}, {Name: "a", Key: "${userId}"},
-		{Name: "a", Key: "all"}, {Name: "a", Key: "all of them"}, {Name: "b", Key: "all"},
+		{Name: "a", Key: "$userId"},
+		{Name: "b", Key: "$userId"},
+		{Name: "a", Key: "${userId}"},
+		{Name: "a", Key: "all"},
+		{Name: "a", Key: "all of them"},
+		{Name: "b", Key: "all"},
 	} {
 		r.Limit = *perMinute(1)
 		k := key(t, compile(t, rules(r)), req)
@@ -207,7 +211,7 @@ func FuzzParseTemplate(f *testing.F) {
 			rest = rest[i+len(p.text):]
 		}
 		h := limiter.Seed{}.Hash()
-		if tmpl.hash(h, s, req) != tmpl.hash(h, s, req) {
+		if k := tmpl.hash(h, s, req); k != tmpl.hash(h, s, req) {
 			t.Errorf("%q: two keys for one request", text)
 		}
 	})

@@ -17,12 +17,22 @@ func TestWindow(t *testing.T) {
 		want time.Duration
 	}{
 		{60000, "ms", time.Minute},
-		{10, "sec", 10 * time.Second}, {1, "s", time.Second}, {1, "seconds", time.Second},
-		{1, "min", time.Minute}, {5, "minutes", 5 * time.Minute}, {1, "MIN", time.Minute},
-		{1, "hour", time.Hour}, {24, "hours", 24 * time.Hour},
-		{1, "day", 24 * time.Hour}, {2, "days", 48 * time.Hour}, {1, "week", 168 * time.Hour}, {2, "weeks", 336 * time.Hour},
-		{1, "month", 2630000000 * time.Millisecond}, {12, "months", 12 * 2630000000 * time.Millisecond},
-		{1, "year", 31556900000 * time.Millisecond}, {292, "years", 292 * 31556900000 * time.Millisecond},
+		{10, "sec", 10 * time.Second},
+		{1, "s", time.Second},
+		{1, "seconds", time.Second},
+		{1, "min", time.Minute},
+		{5, "minutes", 5 * time.Minute},
+		{1, "MIN", time.Minute},
+		{1, "hour", time.Hour},
+		{24, "hours", 24 * time.Hour},
+		{1, "day", 24 * time.Hour},
+		{2, "days", 48 * time.Hour},
+		{1, "week", 168 * time.Hour},
+		{2, "weeks", 336 * time.Hour},
+		{1, "month", 2630000000 * time.Millisecond},
+		{12, "months", 12 * 2630000000 * time.Millisecond},
+		{1, "year", 31556900000 * time.Millisecond},
+		{292, "years", 292 * 31556900000 * time.Millisecond},
 	} {
 		got, err := Window(tt.n, tt.unit)
 		if err != nil || got != (limiter.Window{Length: tt.want}) {
@@ -34,9 +44,15 @@ func TestWindow(t *testing.T) {
 		unit string
 		want string
 	}{
-		{1, "", "unknown unit of time"}, {1, "fortnight", "unknown unit of time"}, {1, "µs", "unknown unit"}, {1, " min", "unknown unit"},
-		{0, "min", "must be at least 1"}, {-1, "min", "must be at least 1"},
-		{math.MaxInt64, "ms", "too long"}, {293, "years", "too long"}, {9223372037, "sec", "too long"},
+		{1, "", "unknown unit of time"},
+		{1, "fortnight", "unknown unit of time"},
+		{1, "µs", "unknown unit"},
+		{1, " min", "unknown unit"},
+		{0, "min", "must be at least 1"},
+		{-1, "min", "must be at least 1"},
+		{math.MaxInt64, "ms", "too long"},
+		{293, "years", "too long"},
+		{9223372037, "sec", "too long"},
 	} {
 		if got, err := Window(tt.n, tt.unit); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("Window(%d, %q) = %v, %v, want error %q", tt.n, tt.unit, got, err, tt.want)
@@ -50,7 +66,12 @@ func TestDataBytes(t *testing.T) {
 		unit string
 		want int64
 	}{
-		{0, "KB", 0}, {7, "B", 7}, {1, "KB", 1024}, {1, "kb", 1024}, {3, "MB", 3 << 20}, {1, "GB", 1 << 30},
+		{0, "KB", 0},
+		{7, "B", 7},
+		{1, "KB", 1024},
+		{1, "kb", 1024},
+		{3, "MB", 3 << 20},
+		{1, "GB", 1 << 30},
 		{math.MaxInt64 >> 30, "GB", math.MaxInt64 >> 30 << 30},
 	} {
 		if got, err := DataBytes(tt.n, tt.unit); err != nil || got != tt.want {
@@ -62,8 +83,12 @@ func TestDataBytes(t *testing.T) {
 		unit string
 		want string
 	}{
-		{1, "", "unknown unit of data"}, {1, "TB", "unknown unit"}, {1, "KiB", "unknown unit"},
-		{-1, "KB", "is negative"}, {math.MaxInt64>>30 + 1, "GB", "too much"}, {math.MaxInt64, "KB", "too much"},
+		{1, "", "unknown unit of data"},
+		{1, "TB", "unknown unit"},
+		{1, "KiB", "unknown unit"},
+		{-1, "KB", "is negative"},
+		{math.MaxInt64>>30 + 1, "GB", "too much"},
+		{math.MaxInt64, "KB", "too much"},
 	} {
 		if got, err := DataBytes(tt.n, tt.unit); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("DataBytes(%d, %q) = %d, %v, want error %q", tt.n, tt.unit, got, err, tt.want)

@@ -49,7 +49,7 @@ func (r *reviewer) expr(e celast.Expr) {
 			r.expr(operand)
 		}
 	case celast.CallKind:
-		r.call(e, e.AsCall())
+		r.call(e.AsCall())
 	case celast.ListKind:
 		r.exprs(e.AsList().Elements())
 	case celast.MapKind:
@@ -83,7 +83,7 @@ func (r *reviewer) isMap(e celast.Expr) bool {
 	return ok
 }
 
-func (r *reviewer) call(e celast.Expr, c celast.CallExpr) {
+func (r *reviewer) call(c celast.CallExpr) {
 	args := c.Args()
 	switch c.FunctionName() {
 	case operators.Index, operators.OptIndex, operators.OptSelect:
