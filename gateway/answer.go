@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
@@ -121,16 +120,18 @@ func (x *Exchange) wantsXML() bool {
 }
 
 func appendJSON(b []byte, r refusal) []byte {
+	var clock [len(nextAccessLayout)]byte
+	next := r.nextAccess(clock[:0])
 	b = append(b, `{"code":"`...)
 	b = append(b, r.code...)
 	b = append(b, `","message":"`...)
 	b = append(b, r.message...)
 	b = append(b, `","description":"`...)
-	b = r.appendDescription(b)
+	b = r.appendDescription(b, next)
 	b = append(b, '"')
-	if !r.next.IsZero() {
+	if len(next) > 0 {
 		b = append(b, `,"nextAccessTime":"`...)
-		b = r.next.UTC().AppendFormat(b, nextAccessLayout)
+		b = append(b, next...)
 		b = append(b, '"')
 	}
 	if r.level != "" {
@@ -143,16 +144,18 @@ func appendJSON(b []byte, r refusal) []byte {
 }
 
 func appendXML(b []byte, r refusal) []byte {
+	var clock [len(nextAccessLayout)]byte
+	next := r.nextAccess(clock[:0])
 	b = append(b, `<amt:fault xmlns:amt="http://wso2.org/apimanager/throttling"><amt:code>`...)
 	b = append(b, r.code...)
 	b = append(b, `</amt:code><amt:message>`...)
 	b = append(b, r.message...)
 	b = append(b, `</amt:message><amt:description>`...)
-	b = r.appendDescription(b)
+	b = r.appendDescription(b, next)
 	b = append(b, `</amt:description>`...)
-	if !r.next.IsZero() {
+	if len(next) > 0 {
 		b = append(b, `<amt:nextAccessTime>`...)
-		b = r.next.UTC().AppendFormat(b, nextAccessLayout)
+		b = append(b, next...)
 		b = append(b, `</amt:nextAccessTime>`...)
 	}
 	if r.level != "" {
@@ -165,13 +168,22 @@ func appendXML(b []byte, r refusal) []byte {
 	return append(b, `</amt:fault>`...)
 }
 
+// nextAccess appends the time of the next access, if it is known. A part of a
+// second counts as a whole one: nobody is told to come too early.
+func (r refusal) nextAccess(b []byte) []byte {
+	if r.next.IsZero() {
+		return b
+	}
+	return r.next.Add(time.Second-1).UTC().AppendFormat(b, nextAccessLayout)
+}
+
 // appendDescription adds the time of the next access to a quota's description,
 // in the documents' words.
-func (r refusal) appendDescription(b []byte) []byte {
+func (r refusal) appendDescription(b, next []byte) []byte {
 	b = append(b, r.description...)
-	if !r.next.IsZero() && r.status == 429 {
+	if len(next) > 0 && r.status == 429 {
 		b = append(b, " .You can access API after "...)
-		b = r.next.UTC().AppendFormat(b, nextAccessLayout)
+		b = append(b, next...)
 	}
 	return b
 }
@@ -213,10 +225,3 @@ func appendXMLText(b []byte, s string) []byte {
 	}
 	return b
 }
-
-// seconds returns d in whole seconds, rounded up, at least 1.
-func seconds(d time.Duration) int64 {
-	return max(1, int64((d+time.Second-1)/time.Second))
-}
-
-func appendInt(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) }

@@ -93,18 +93,3 @@ func FuzzAnswerBody(f *testing.F) {
 		}
 	})
 }
-
-// A gateway never tells a client to come back before the limit lets it in (I16).
-func TestSeconds(t *testing.T) {
-	rows := []struct {
-		d    time.Duration
-		want int64
-	}{
-		{0, 1}, {1, 1}, {time.Second, 1}, {time.Second + 1, 2}, {59*time.Second + 999*time.Millisecond, 60}, {-time.Second, 1},
-	}
-	for _, row := range rows {
-		if got := seconds(row.d); got != row.want {
-			t.Errorf("seconds(%v) = %d, want %d", row.d, got, row.want)
-		}
-	}
-}

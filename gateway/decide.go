@@ -32,7 +32,7 @@ func (g *Gateway) decide(x *Exchange) *Answer {
 			stats.shadowed[m.Sources[i].Level].Add(1)
 		}
 	}
-	x.limitFields(-1)
+	x.limitFields()
 	if x.resource == nil {
 		return x.preflight(x.api.cors)
 	}
@@ -54,10 +54,8 @@ func (g *Gateway) refuse(x *Exchange) *Answer {
 	i := x.Ticket.Refused()
 	source, check := x.Match.Sources[i], &x.Match.Checks[i]
 	g.stripe(x).refused[source.Level].Add(1)
-	x.limitFields(i)
-	b := x.scratch.fields
-	b = x.number(b, "Retry-After", seconds(check.Reset))
-	x.scratch.fields = b
+	x.limitFields()
+	x.scratch.fields = x.number(x.scratch.fields, "Retry-After", limiter.RetryAfter(x.Match.Checks))
 	return x.answer(refusal{
 		reason: &limitReasons[source.Level],
 		level:  source.Level.String(),

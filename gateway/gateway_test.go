@@ -89,8 +89,8 @@ func call(method, target string, fields ...string) *Exchange {
 	}
 }
 
-// field returns the value of a field of x's answer.
-func (x *Exchange) field(name string) string {
+// fieldOf returns the value of a field of x's answer.
+func (x *Exchange) fieldOf(name string) string {
 	for _, f := range x.Fields {
 		if f.Name == name {
 			return string(f.Value)
@@ -217,7 +217,7 @@ func TestLimitFields(t *testing.T) {
 	check := func() {
 		t.Helper()
 		for name, v := range want {
-			if got := x.field(name); got != v {
+			if got := x.fieldOf(name); got != v {
 				t.Errorf("%s: %s, want %s", name, got, v)
 			}
 		}
@@ -281,7 +281,7 @@ func TestPreflight(t *testing.T) {
 		"Access-Control-Allow-Origin": "https://shop.example", "Access-Control-Allow-Methods": "GET",
 		"Access-Control-Allow-Headers": "ApiKey", "Access-Control-Max-Age": "3600", "Vary": "Origin",
 	} {
-		if got := x.field(name); got != want {
+		if got := x.fieldOf(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
@@ -297,7 +297,7 @@ func TestPreflight(t *testing.T) {
 	}
 	other := call("OPTIONS", "/pizza/1/menu", "Origin", "https://evil.example", "Access-Control-Request-Method", "GET")
 	other.Peer = netip.MustParseAddrPort("192.0.2.2:1")
-	if w.Admit(other); other.field("Access-Control-Allow-Origin") != "" {
+	if w.Admit(other); other.fieldOf("Access-Control-Allow-Origin") != "" {
 		t.Error("a foreign origin is allowed")
 	}
 }

@@ -165,8 +165,10 @@ func (c *compiler) bound(level weir.Level, per Per, group int, policy string, l 
 		return nil
 	}
 	b := &bound{limit: *l, head: head(c.set.seed, level, per, group, l, names...)}
+	item := string(limiter.AppendPolicy(nil, level.String()+":"+policy, l))
 	b.source = Source{
 		Level: level, Policy: strings.Clone(policy), Group: group, Limit: &b.limit,
+		Name: item[:strings.LastIndex(item, `";q=`)+1], Item: item,
 		form: form{per: per, ipv6Bits: c.set.ipv6Bits},
 	}
 	return b

@@ -13,6 +13,10 @@ type Source struct {
 	// Soft tells that the policy lets requests past (PassOnQuotaReach).
 	Soft  bool
 	Limit *limiter.Limit
+	// Name names the limit in fields of answers, quoted: "level:policy". Item is
+	// the limit under this name in the RateLimit-Policy field. Both are the same
+	// for every request, and so are made once.
+	Name, Item string
 
 	form form
 }
