@@ -75,6 +75,7 @@ func (c *call) run(g *guard) {
 			c.s.options.Logger.Error("call panicked", "error", fmt.Sprint(fault), "stack", string(debug.Stack()))
 		}
 		c.meter.end()
+		c.outcome.Time = time.Now()
 		c.outcome.RequestBytes, c.outcome.ResponseBytes = c.meter.received.Load(), c.meter.sent.Load()
 		c.s.options.Pipeline.Finish(c.x, c.outcome)
 		c.x.Reset()

@@ -19,6 +19,8 @@ type Meter interface {
 	Progress(x *gateway.Exchange, now time.Time, o gateway.Outcome)
 }
 
+var _ Meter = (*gateway.Gateway)(nil)
+
 // Progress is told whenever this much has passed, or this time while some does.
 const (
 	progressBytes = 64 << 10
