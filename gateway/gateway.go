@@ -34,6 +34,9 @@ type Options struct {
 	Authenticator *identity.Authenticator
 	// Proxies are the proxies whose X-Forwarded-For is believed; nil: none.
 	Proxies *identity.Proxies
+	// IPv6Bits is the length of the network by which IPv6 addresses count where
+	// an address is counted; zero means 64.
+	IPv6Bits int
 }
 
 // A Gateway decides on calls. It is safe for concurrent use.

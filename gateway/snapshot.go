@@ -49,7 +49,9 @@ func (g *Gateway) compile(d *Definition, now time.Time) (*snapshot, error) {
 	s := &snapshot{applied: now, apis: make([]api, len(d.APIs))}
 	var errs []error
 	var err error
-	if s.set, err = policy.Compile(d.Policies, policy.Options{Seed: g.options.Seed, Compiler: g.options.Rules}); err != nil {
+	if s.set, err = policy.Compile(d.Policies, policy.Options{
+		Seed: g.options.Seed, Compiler: g.options.Rules, IPv6Bits: g.options.IPv6Bits,
+	}); err != nil {
 		errs = append(errs, err)
 	}
 	if s.directory, err = identity.NewDirectory(d.Applications); err != nil {
