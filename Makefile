@@ -15,7 +15,8 @@ help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## start the gateway with a sample API, and print what to try
-	@$(BIN) demo
+	@# With job control ^C goes to weir alone, which stops cleanly; else make would call it an error.
+	@if [ -t 0 ]; then set -m; fi; $(BIN) demo
 
 build: ## build bin/weir
 	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/weir
