@@ -137,16 +137,19 @@ func (d *Directory) addClient(c *consumer, k Client) error {
 // Len returns the number of applications.
 func (d *Directory) Len() int { return len(d.applications) }
 
-// APIKey returns the principal of an API key. It takes the same time for every
-// key of the right form: keys are looked up by their hash, so that nothing
-// about a stored key can be learnt from how long a wrong one takes.
+// APIKey returns the principal of an API key. Keys are looked up by their hash,
+// so that nothing about a stored key can be learnt from how long a wrong one
+// takes. The form of a key is looked at only to say in the log why it is wrong.
 func (d *Directory) APIKey(text string) (Principal, error) {
-	if err := checkKey(text); err != nil {
-		return Principal{}, err
+	if len(text) != keyLength {
+		return Principal{}, checkKey(text)
 	}
 	hash := sumKey(text)
 	entry, ok := d.keys[hash]
 	if !ok || subtle.ConstantTimeCompare(entry.hash[:], hash[:]) != 1 {
+		if err := checkKey(text); err != nil {
+			return Principal{}, err
+		}
 		return Principal{}, errKeyUnknown
 	}
 	return entry.principal, nil

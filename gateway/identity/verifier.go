@@ -138,6 +138,9 @@ func (v *Verifier) Run(ctx context.Context) error {
 // is not the key's own. Keys in or behind a token (jwk, jku, x5u, x5c) are never
 // looked at. The error is an [*Error].
 func (v *Verifier) Verify(now time.Time, text string) (*Token, error) {
+	if len(text) > MaxToken {
+		return nil, errTokenLong
+	}
 	if t := v.cache.get(text); t != nil {
 		if now.Unix() < t.notAfter {
 			return t, nil
