@@ -3,6 +3,7 @@ package http2
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -19,7 +20,8 @@ func (c *call) forward() {
 	ctx, cancel := context.WithCancelCause(c.r.Context())
 	defer cancel(errFinished)
 	c.watch.cancel, c.watch.stream = cancel, http.NewResponseController(c.w)
-	c.watch.head, c.watch.quiet, c.watch.stall = c.s.timeout, c.s.quiet, c.s.options.StallTimeout
+	c.watch.head, c.watch.stall, c.watch.received = c.s.timeout, c.s.options.StallTimeout, &c.meter.received
+	c.watch.quiet.Store(int64(c.s.quiet))
 	if c.x.Timeout > 0 {
 		c.watch.head = c.x.Timeout
 	}
@@ -32,11 +34,11 @@ func (c *call) forward() {
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: early.pass})
 	request := c.request()
 	var tried upstream.Tried
-	for now := c.x.Time; ; now = time.Now() {
+	status := http.StatusBadGateway
+	for now := c.x.Time; c.x.Upstream != nil; now = time.Now() {
 		t := c.x.Upstream.Pick(now, &tried)
 		if t == nil {
-			c.fail(http.StatusBadGateway)
-			return
+			break
 		}
 		out := request.WithContext(ctx) // the last one may still be looked at
 		out.URL, out.Host = targetURL(c.x, t), t.Authority
@@ -51,7 +53,18 @@ func (c *call) forward() {
 		if !c.again(ctx, t, err) {
 			return
 		}
+		status = statusOf(err)
 	}
+	c.fail(status)
+}
+
+// statusOf returns what to tell the client of a backend that did not answer.
+func statusOf(err error) int {
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) {
+		return http.StatusGatewayTimeout
+	}
+	return http.StatusBadGateway
 }
 
 // request returns what is sent to the backend, but for where to.
@@ -118,7 +131,7 @@ func (c *call) again(ctx context.Context, t *upstream.Target, err error) bool {
 		return true
 	}
 	c.s.options.Logger.Debug("backend gave no answer", "backend", t.Host, "error", err.Error())
-	c.fail(http.StatusBadGateway)
+	c.fail(statusOf(err))
 	return false
 }
 

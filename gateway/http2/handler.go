@@ -82,7 +82,7 @@ func (c *call) run(g *guard) {
 		e.headers = headers{}
 		c.s.entries.Put(e)
 	}()
-	if status := fault(c.r); status != 0 {
+	if status := c.s.limits.fault(c.r); status != 0 {
 		c.fail(status)
 		return
 	}

@@ -12,15 +12,16 @@ import (
 	"github.com/weir-project/weir/gateway/upstream"
 )
 
-const (
-	maxHeader = 32 << 10 // bytes of a head, as RFC 9113 counts them
-	maxFields = 100
-	maxURI    = 8 << 10
-)
+// A limits is how large a request's head may be.
+type limits struct {
+	header int // bytes, as RFC 9113 counts them
+	fields int
+	uri    int
+}
 
 // fault returns the status with which a request is refused before it is looked at
 // any further, or 0.
-func fault(r *http.Request) int {
+func (l *limits) fault(r *http.Request) int {
 	size, fields := len(r.Method)+len(r.RequestURI)+len(r.Host)+4*32, 0
 	for name, values := range r.Header {
 		fields += len(values)
@@ -29,9 +30,9 @@ func fault(r *http.Request) int {
 		}
 	}
 	switch {
-	case len(r.RequestURI) > maxURI:
+	case len(r.RequestURI) > l.uri:
 		return http.StatusRequestURITooLong
-	case size > maxHeader || fields > maxFields:
+	case size > l.header || fields > l.fields:
 		return http.StatusRequestHeaderFieldsTooLarge
 	case r.Method != http.MethodConnect && !strings.HasPrefix(r.RequestURI, "/"):
 		return http.StatusBadRequest

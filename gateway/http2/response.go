@@ -29,13 +29,18 @@ func (c *call) respond(res *http.Response) {
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil
 	}
-	counted := c.meter.meter != nil && isEventStream(res.Header)
-	if counted {
-		res.ContentLength = -1 // events may be left out
+	counted := false
+	switch {
+	case c.grpc:
+		c.watch.quiet.Store(0)
+	case isEventStream(res.Header):
+		c.watch.quiet.Store(int64(c.s.options.StreamIdleTimeout))
+		if counted = c.meter.meter != nil; counted {
+			res.ContentLength = -1 // events may be left out
+		}
 	}
 	c.setLength(h, res)
 	c.outcome.Status = res.StatusCode
-	c.watch.endless = c.grpc || isEventStream(res.Header)
 	c.w.WriteHeader(res.StatusCode)
 
 	bodyless := c.r.Method == http.MethodHead || res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusNotModified
@@ -133,7 +138,8 @@ func (c *call) broken(err error) {
 
 const eventStream = "text/event-stream"
 
-// isEventStream reports whether an answer is a stream of events, which may rest.
+// isEventStream reports whether an answer is a stream of events, which may rest
+// longer.
 func isEventStream(h http.Header) bool {
 	values := h["Content-Type"]
 	return len(values) > 0 && len(values[0]) >= len(eventStream) && strings.EqualFold(values[0][:len(eventStream)], eventStream)

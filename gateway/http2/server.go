@@ -11,7 +11,6 @@ package http2
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -21,7 +20,6 @@ import (
 	"time"
 
 	"github.com/weir-project/weir/gateway"
-	"github.com/weir-project/weir/gateway/upstream"
 )
 
 // A Pipeline decides on calls; [gateway.Gateway] is one. The door calls Admit or
@@ -37,79 +35,11 @@ type Pipeline interface {
 
 var _ Pipeline = (*gateway.Gateway)(nil)
 
-// Options are what a Server is made of. Zero values mean the defaults.
-type Options struct {
-	Pipeline Pipeline           // required
-	Targets  *upstream.Registry // required: how backends are reached
-
-	// MaxStreams is how many calls a connection may have at the same time; 100.
-	MaxStreams int
-	// MaxBody is the largest body of a request in bytes; zero: no limit.
-	MaxBody int64
-	// IdleTimeout is for how long a connection without calls is kept; 60 s.
-	IdleTimeout time.Duration
-	// StallTimeout bounds how long a client may leave a call waiting: for the
-	// next part of a body that it announced, or for room to write to. It does
-	// not hold for what gRPC clients send, whose streams may rest; 60 s.
-	StallTimeout time.Duration
-	// PingAfter is the silence after which a client is asked whether it is
-	// still there; 30 s. It has 15 s to answer.
-	PingAfter time.Duration
-	// Logger takes what goes wrong; nil: nothing is logged.
-	Logger *slog.Logger
-}
-
-const (
-	pingTimeout      = 15 * time.Second
-	prefaceTimeout   = 5 * time.Second
-	writeByteTimeout = 20 * time.Second
-	maxFrame         = 16 << 10
-	streamWindow     = 256 << 10
-	connWindow       = 1 << 20
-	// hardHeader is where net/http gives up on a header by itself; what is
-	// between maxHeader and it gets an answer in our shape.
-	hardHeader = 96 << 10
-)
-
-func (o Options) complete() (Options, error) {
-	if o.Pipeline == nil {
-		return o, errors.New("http2: Options.Pipeline is missing")
-	}
-	if o.Targets == nil {
-		return o, errors.New("http2: Options.Targets is missing")
-	}
-	if o.MaxStreams < 0 || o.MaxBody < 0 {
-		return o, fmt.Errorf("http2: a limit is negative: MaxStreams %d, MaxBody %d", o.MaxStreams, o.MaxBody)
-	}
-	if o.MaxStreams == 0 {
-		o.MaxStreams = 100
-	}
-	for _, d := range []struct {
-		name string
-		at   *time.Duration
-		zero time.Duration
-	}{
-		{"IdleTimeout", &o.IdleTimeout, 60 * time.Second},
-		{"StallTimeout", &o.StallTimeout, 60 * time.Second},
-		{"PingAfter", &o.PingAfter, 30 * time.Second},
-	} {
-		switch {
-		case *d.at < 0:
-			return o, fmt.Errorf("http2: %s is negative: %v", d.name, *d.at)
-		case *d.at == 0:
-			*d.at = d.zero
-		}
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	return o, nil
-}
-
 // A Server serves HTTP/2 on connections that it is handed. It is safe for
 // concurrent use.
 type Server struct {
 	options Options
+	limits  limits
 	meter   Meter         // the Pipeline, if it is one
 	timeout time.Duration // up to a backend's answer, where the API says nothing
 	quiet   time.Duration // of a backend within an answer
@@ -141,6 +71,7 @@ func New(o Options) (*Server, error) {
 	reach := o.Targets.Options()
 	s := &Server{
 		options: o,
+		limits:  limits{header: o.MaxHeaderBytes, fields: o.MaxFields, uri: o.MaxURI},
 		timeout: reach.ResponseTimeout,
 		quiet:   reach.IdleTimeout,
 		queue:   newQueue(),
@@ -156,7 +87,7 @@ func New(o Options) (*Server, error) {
 		Handler:           http.HandlerFunc(s.serve),
 		ReadHeaderTimeout: prefaceTimeout,
 		IdleTimeout:       o.IdleTimeout,
-		MaxHeaderBytes:    hardHeader,
+		MaxHeaderBytes:    o.MaxHeaderBytes + headerSlack,
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 		ConnContext:       withGuard,
 		// net/http would answer "OPTIONS *" by itself.

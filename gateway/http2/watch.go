@@ -31,22 +31,25 @@ const (
 // which looks at what the call waits for and since when; progress only leaves a
 // note of the time.
 type watch struct {
-	head, quiet, stall time.Duration
-	rest               bool // the client may be silent: gRPC
-	endless            bool // so may the backend, within its answer
-	cancel             context.CancelCauseFunc
-	stream             *http.ResponseController
-	began              time.Time
+	head, stall time.Duration
+	rest        bool // the client may be silent: gRPC
+	cancel      context.CancelCauseFunc
+	stream      *http.ResponseController
+	received    *atomic.Int64 // bytes of the request's body
+	began       time.Time
 
 	mu    sync.Mutex
 	timer *time.Timer
 	ended bool // the stream must not be touched any more
+
+	quiet atomic.Int64 // how long the backend may pause within its answer; 0: as it likes
 
 	// Times are nanoseconds since began.
 	stage  atomic.Int32
 	since  atomic.Int64 // since when the call is in its stage
 	upload atomic.Int64 // since when a part of the body is waited for; 0: it isn't
 	moved  atomic.Int64 // when the body last made progress
+	waited atomic.Int64 // for the body, in all
 }
 
 // run starts the watch. The fields above mu must be set.
@@ -64,7 +67,14 @@ func (w *watch) end() {
 	w.timer.Stop()
 }
 
-func (w *watch) shortest() time.Duration { return min(w.head, w.quiet, w.stall) }
+// shortest returns after how long to look again at the latest.
+func (w *watch) shortest() time.Duration {
+	d := min(w.head, w.stall)
+	if quiet := time.Duration(w.quiet.Load()); quiet > 0 {
+		d = min(d, quiet)
+	}
+	return d
+}
 
 func (w *watch) now() int64 { return int64(time.Since(w.began)) }
 
@@ -78,7 +88,9 @@ func (w *watch) enter(s stage) {
 func (w *watch) reading() { w.upload.Store(max(1, w.now())) }
 
 func (w *watch) read() {
-	w.moved.Store(w.now())
+	now := w.now()
+	w.waited.Add(now - w.upload.Load())
+	w.moved.Store(now)
 	w.upload.Store(0)
 }
 
@@ -110,7 +122,7 @@ func (w *watch) left(now int64) (time.Duration, error) {
 	left, why := w.stall, errStalled
 	upload := w.upload.Load()
 	if upload != 0 && !w.rest {
-		left = w.stall - time.Duration(now-upload)
+		left = min(w.stall-time.Duration(now-upload), w.patience()-time.Duration(now-upload))
 	}
 	take := func(limit time.Duration, since int64, reason error) {
 		if l := limit - time.Duration(now-since); l < left {
@@ -125,11 +137,21 @@ func (w *watch) left(now int64) (time.Duration, error) {
 			take(w.head, max(since, w.moved.Load()), errHeadTimeout)
 		}
 	case atBody:
-		if !w.endless && upload == 0 {
-			take(w.quiet, since, errQuiet)
+		if quiet := time.Duration(w.quiet.Load()); quiet > 0 && upload == 0 {
+			take(quiet, since, errQuiet)
 		}
 	case atClient:
 		take(w.stall, since, errStalled)
 	}
 	return left, why
+}
+
+// minBodyRate is how many bytes of a body must come in a second, on the whole.
+const minBodyRate = 500
+
+// patience returns for how much longer the body may be waited for in all: a client
+// that sends a byte now and then is no better than one that sends none.
+func (w *watch) patience() time.Duration {
+	earned := time.Duration(min(w.received.Load(), 1<<30)) * (time.Second / minBodyRate)
+	return w.stall + earned - time.Duration(w.waited.Load())
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,12 +18,12 @@ func TestWatch(t *testing.T) {
 		stall = 60 * time.Second
 	)
 	for _, tt := range []struct {
-		name    string
-		rest    bool
-		endless bool
-		call    func(w *watch) // what happens
-		want    error
-		after   time.Duration // at least, from the beginning
+		name  string
+		rest  bool
+		free  bool           // the backend may pause
+		call  func(w *watch) // what happens
+		want  error
+		after time.Duration // at least, from the beginning
 	}{
 		{"no answer", false, false, func(w *watch) {}, errHeadTimeout, head},
 		{"an answer that goes quiet", false, false, func(w *watch) {
@@ -39,14 +40,24 @@ func TestWatch(t *testing.T) {
 				w.reading()
 				time.Sleep(25 * time.Second)
 				w.read()
+				w.received.Add(20_000)
 			}
 		}, errHeadTimeout, 250*time.Second + head},
 		{"a body that stops", false, false, func(w *watch) {
 			w.reading()
 			time.Sleep(25 * time.Second)
 			w.read()
+			w.received.Add(100_000)
 			w.reading()
 		}, errStalled, 25*time.Second + stall},
+		{"a body that trickles", false, false, func(w *watch) {
+			for range 20 {
+				w.reading()
+				time.Sleep(7 * time.Second)
+				w.read()
+				w.received.Add(500)
+			}
+		}, errStalled, 69 * time.Second},
 		{"progress", false, false, func(w *watch) {
 			for range 20 {
 				w.enter(atBody)
@@ -61,12 +72,16 @@ func TestWatch(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
 				w := &watch{
-					head: head, quiet: quiet, stall: stall, rest: tt.rest, endless: tt.endless, cancel: cancel,
+					head: head, stall: stall, rest: tt.rest, cancel: cancel, received: new(atomic.Int64),
 					stream: http.NewResponseController(httptest.NewRecorder()), began: time.Now(),
+				}
+				if !tt.free {
+					w.quiet.Store(int64(quiet))
 				}
 				w.run()
 				defer w.end()
-				began := time.Now()
+				began, took := time.Now(), time.Duration(0)
+				defer context.AfterFunc(ctx, func() { took = time.Since(began) })()
 				tt.call(w)
 				if tt.name == "progress" {
 					if ctx.Err() != nil {
@@ -81,7 +96,8 @@ func TestWatch(t *testing.T) {
 				if got := context.Cause(ctx); !errors.Is(got, tt.want) && (got != nil || tt.want != nil) {
 					t.Errorf("got %v, want %v", got, tt.want)
 				}
-				if took := time.Since(began); tt.want != nil && tt.after > 0 && (took < tt.after || took > tt.after+time.Second) {
+				synctest.Wait()
+				if tt.want != nil && tt.after > 0 && (took < tt.after || took > tt.after+time.Second) {
 					t.Errorf("given up after %v, want %v", took, tt.after)
 				}
 			})
@@ -91,7 +107,7 @@ func TestWatch(t *testing.T) {
 
 func TestWatchEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &watch{head: 1, quiet: 1, stall: 1, cancel: func(error) { t.Error("given up after its end") }, began: time.Now()}
+		w := &watch{head: 1, stall: 1, cancel: func(error) { t.Error("given up after its end") }, began: time.Now()}
 		w.run()
 		w.end()
 		w.look() // as a timer would that was already on its way
