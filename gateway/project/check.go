@@ -1,0 +1,300 @@
+package project
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi2"
+	"github.com/getkin/kin-openapi/openapi2conv"
+	"github.com/getkin/kin-openapi/openapi3"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/weir-project/weir/gateway/route"
+)
+
+// maxCheck is how long the check of one document may take.
+const maxCheck = time.Second
+
+// check reports what is wrong with an OpenAPI document, as far as it can be told
+// without asking the API's backends. Examples, default values and patterns of
+// schemas are not looked at: no request is held to them here.
+func (v value) check(old bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), maxCheck)
+	defer cancel()
+	text := toJSON(v.node)
+	type found struct{ fault, doubt error }
+	done := make(chan found, 1)
+	go func() {
+		var f found
+		f.doubt, f.fault = checkOpenAPI(ctx, text, old)
+		done <- f
+	}()
+	select {
+	case f := <-done:
+		v.reportAll(f.doubt, value.doubtful)
+		v.reportAll(f.fault, value.wrong)
+	case <-ctx.Done():
+		// The check ends by itself, since the document's size is bounded.
+		v.fault("takes more than %v to check: it is too intricate", maxCheck)
+	}
+}
+
+// checkOpenAPI loads and validates a document. Besides what is wrong it returns
+// what is doubtful: fields that the specification does not have. The library's
+// panics, if there are any on some malformed document, are that document's fault.
+func checkOpenAPI(ctx context.Context, text []byte, old bool) (doubt, fault error) {
+	defer func() {
+		if p := recover(); p != nil {
+			fault = fmt.Errorf("is no valid OpenAPI definition: %v", p)
+		}
+	}()
+	doc, err := loadOpenAPI(ctx, text, old)
+	if err != nil {
+		return nil, err
+	}
+	const rounds = 10
+	known := []string{"pathItems"} // of 3.1, which the library does not know
+	for range rounds {
+		err := doc.Validate(ctx,
+			openapi3.EnableMultiError(), openapi3.DisableExamplesValidation(), openapi3.DisableSchemaDefaultsValidation(),
+			openapi3.DisableSchemaPatternValidation(), openapi3.AllowExtraSiblingFields(known...))
+		var extra []error
+		for _, e := range flatten(err) {
+			if more, ok := errors.AsType[*openapi3.ExtraSiblingFieldsError](e); ok {
+				extra = append(extra, e)
+				known = append(known, more.Fields...)
+			}
+		}
+		if len(extra) == 0 {
+			return doubt, err
+		}
+		doubt = errors.Join(append(extra, doubt)...)
+	}
+	return nil, doubt
+}
+
+// loadOpenAPI loads a document and resolves its references.
+func loadOpenAPI(ctx context.Context, text []byte, old bool) (*openapi3.T, error) {
+	loader := openapi3.NewLoader() // reads no other file or URL
+	loader.Context = ctx
+	if old {
+		var doc openapi2.T
+		if err := json.Unmarshal(text, &doc); err != nil {
+			return nil, err
+		}
+		return openapi2conv.ToV3WithLoader(&doc, loader, nil)
+	}
+	doc := new(openapi3.T)
+	if err := json.Unmarshal(text, doc); err != nil {
+		return nil, err
+	}
+	return doc, loader.ResolveRefsIn(doc, nil)
+}
+
+// flatten returns the errors that err is made of.
+func flatten(err error) (all []error) {
+	switch e := err.(type) {
+	case nil:
+		return nil
+	case openapi3.MultiError:
+		for _, one := range e {
+			all = append(all, flatten(one)...)
+		}
+		return all
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			all = append(all, flatten(one)...)
+		}
+		return all
+	}
+	return []error{err}
+}
+
+// reportAll reports what a check found, each at the place that it is about.
+func (v value) reportAll(err error, say func(v value, err error)) {
+	for _, one := range flatten(err) {
+		say(v, one)
+	}
+}
+
+// doubtful warns of fields that are not of the specification. No request is held
+// to them, and another version of it may have them.
+func (v value) doubtful(err error) {
+	if e, ok := errors.AsType[*openapi3.ExtraSiblingFieldsError](err); ok {
+		v.locate(err).warn("%s is no field that OpenAPI has here", quoted(strings.Join(e.Fields, ", ")))
+	}
+}
+
+// wrong reports what makes a document invalid.
+func (v value) wrong(err error) {
+	before := len(v.report.faults)
+	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		v.misshapen()
+	} else if strings.Contains(err.Error(), "resolve") || strings.Contains(err.Error(), "ref") {
+		v.danglingReferences()
+	}
+	if len(v.report.faults) > before {
+		return
+	}
+	v.locate(err).fault("%s", plainly(err))
+}
+
+// plainly returns the first line of an error, without what is only of interest
+// to those who wrote the library.
+func plainly(err error) string {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	text = strings.TrimPrefix(text, "json: ")
+	text = strings.NewReplacer("Go struct field ", "", "Go value", "value").Replace(text)
+	if len(text) > 300 {
+		text = strings.ToValidUTF8(text[:300], "") + "…"
+	}
+	return text
+}
+
+// locate returns the place that an error of the check is about, as near as the
+// error tells.
+func (v value) locate(err error) value {
+	at := v
+	if e, ok := errors.AsType[*openapi3.SectionValidationError](err); ok {
+		at, _ = v.at(e.Section)
+	}
+	if e, ok := errors.AsType[*openapi3.PathValidationError](err); ok {
+		at, _ = v.at("paths", e.Path)
+	}
+	if e, ok := errors.AsType[*openapi3.OperationValidationError](err); ok {
+		at, _ = at.at(strings.ToLower(e.Method))
+	}
+	if e, ok := errors.AsType[*openapi3.ComponentValidationError](err); ok {
+		at, _ = v.at("components", componentLists[e.Section], e.Name)
+	}
+	return at
+}
+
+// componentLists are where components stand, by what errors call them.
+var componentLists = map[string]string{
+	"schema": "schemas", "parameter": "parameters", "header": "headers", "request body": "requestBodies",
+	"response": "responses", "security scheme": "securitySchemes", "example": "examples", "link": "links", "callback": "callbacks",
+}
+
+// misshapen reports the smallest parts of a document that are of a wrong shape:
+// a list where there must be a mapping, and so on.
+func (v value) misshapen() {
+	try := func(v value, into any) {
+		if err := json.Unmarshal(toJSON(v.node), into); err != nil {
+			v.fault("%s has the wrong shape: %s", v.name(), plainly(err))
+		}
+	}
+	if info, ok := v.at("info"); ok {
+		try(info, new(openapi3.Info))
+	}
+	if servers, ok := v.at("servers"); ok {
+		try(servers, new(openapi3.Servers))
+	}
+	paths, _ := v.at("paths")
+	pairs, _ := paths.pairs()
+	for _, p := range pairs {
+		before := len(v.report.faults)
+		operations, _ := p.value.pairs()
+		for _, o := range operations {
+			if _, ok := methods[o.name]; ok {
+				try(o.value, new(openapi3.Operation))
+			}
+		}
+		if len(v.report.faults) == before && strings.HasPrefix(p.name, "/") {
+			try(p.value, new(openapi3.PathItem))
+		}
+	}
+	schemas, _ := v.at("components", "schemas")
+	pairs, _ = schemas.pairs()
+	for _, p := range pairs {
+		try(p.value, new(openapi3.SchemaRef))
+	}
+}
+
+// externalReferences reports every $ref that leads out of the document.
+func (v value) externalReferences() {
+	v.references(func(ref value) {
+		if !strings.HasPrefix(ref.node.Value, "#") {
+			ref.fault("$ref %s leads out of the file: bring what it names into the file, other files and URLs are not read", quoted(ref.node.Value))
+		}
+	})
+}
+
+// danglingReferences reports every $ref that leads nowhere.
+func (v value) danglingReferences() {
+	v.references(func(ref value) {
+		if strings.HasPrefix(ref.node.Value, "#/") && resolve(v.node, ref.node.Value) == nil {
+			ref.fault("$ref %s leads nowhere", quoted(ref.node.Value))
+		}
+	})
+}
+
+// references calls f for every $ref in v that is one, and not data in an example.
+func (v value) references(f func(ref value)) {
+	if v.node.Kind == yaml.SequenceNode {
+		for _, item := range v.list() {
+			item.references(f)
+		}
+		return
+	}
+	pairs, _ := v.pairs()
+	for _, p := range pairs {
+		switch {
+		case p.name == "$ref" && p.value.node.Kind == yaml.ScalarNode:
+			f(p.value)
+		case p.name == "example", p.name == "examples", p.name == "default", p.name == "enum", p.name == "const",
+			strings.HasPrefix(p.name, "x-"):
+		default:
+			p.value.references(f)
+		}
+	}
+}
+
+// resolve returns the node at a JSON pointer like #/paths/~1pets, nil if there is
+// none.
+func resolve(root *yaml.Node, ref string) *yaml.Node {
+	rest, ok := strings.CutPrefix(ref, "#/")
+	if !ok {
+		return nil
+	}
+	n := root
+	for part := range strings.SplitSeq(rest, "/") {
+		part = unescapePointer(part)
+		var next *yaml.Node
+		switch n.Kind {
+		case yaml.MappingNode:
+			for i := 0; i+1 < len(n.Content); i += 2 {
+				if n.Content[i].Value == part {
+					next = n.Content[i+1]
+				}
+			}
+		case yaml.SequenceNode:
+			if i, err := strconv.Atoi(part); err == nil && i >= 0 && i < len(n.Content) {
+				next = n.Content[i]
+			}
+		}
+		if next == nil {
+			return nil
+		}
+		n = next
+	}
+	return n
+}
+
+// checkTemplate says why the gateway cannot serve a path, if it cannot.
+func checkTemplate(template string) error {
+	_, err := route.Build([]route.API{{Context: "/", Resources: []route.Resource{{Method: "GET", Template: template}}}})
+	if err == nil {
+		return nil
+	}
+	_, reason, found := strings.Cut(err.Error(), ": template ")
+	if !found {
+		return err
+	}
+	return errors.New(reason)
+}
