@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/gaissmai/bart"
 	"github.com/weir-project/weir"
 )
 
@@ -28,7 +27,7 @@ const maxElement = 80
 // Proxies are the addresses of proxies whose X-Forwarded-For is believed. The
 // zero value and nil believe nobody. It is safe for concurrent use.
 type Proxies struct {
-	trusted *bart.Lite
+	trusted prefixSet
 	walks   sync.Pool // of *walk
 }
 
@@ -36,8 +35,7 @@ type Proxies struct {
 // prefix that holds every address is refused: with it, each client could name
 // itself.
 func NewProxies(prefixes []netip.Prefix) (*Proxies, error) {
-	p := &Proxies{trusted: new(bart.Lite)}
-	p.walks.New = func() any { return newWalk() }
+	all := make([]netip.Prefix, 0, len(prefixes))
 	for _, prefix := range prefixes {
 		if !prefix.IsValid() {
 			return nil, errors.New("trusted proxy without an address")
@@ -48,14 +46,16 @@ func NewProxies(prefixes []netip.Prefix) (*Proxies, error) {
 		if prefix.Bits() == 0 {
 			return nil, fmt.Errorf("trusted proxy %s is every address: clients could name themselves", prefix)
 		}
-		p.trusted.Insert(prefix.Masked())
+		all = append(all, prefix)
 	}
+	p := &Proxies{trusted: newPrefixSet(all)}
+	p.walks.New = func() any { return newWalk() }
 	return p, nil
 }
 
 // Trusts reports whether addr is that of a trusted proxy.
 func (p *Proxies) Trusts(addr netip.Addr) bool {
-	return p != nil && p.trusted != nil && p.trusted.Lookup(addr.Unmap().WithZone(""))
+	return p != nil && len(p.trusted.ranges) > 0 && p.trusted.contains(addr.Unmap().WithZone(""))
 }
 
 // ClientIP returns the address of the client of a connection from peer: peer
