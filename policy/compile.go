@@ -204,7 +204,7 @@ func (c *compiler) rules(rules []CustomRule) {
 }
 
 func (c *compiler) backend(i int, b *Backend) {
-	at := c.scope(Backends, i, fmt.Sprintf("backend of %s %s", b.Context, b.Version))
+	at := c.scope(Backends, i, fmt.Sprintf("backend of %s %s", shortened(b.Context), shortened(b.Version)))
 	at.add("context", checkContext(b.Context))
 	id := api{strings.Clone(b.Context), strings.Clone(b.Version)}
 	if _, ok := c.set.backends[id]; ok {
@@ -228,13 +228,16 @@ func (c *compiler) backend(i int, b *Backend) {
 // maxName is how long a name may be, in characters.
 const maxName = 60
 
-// quoted returns a name for a message, of names that are too long the beginning.
-func quoted(name string) string {
+// shortened returns a name for a message, of names that are too long the beginning.
+func shortened(name string) string {
 	if n := 2 * maxName; len(name) > n {
-		name = name[:n] + "..."
+		return name[:n] + "..."
 	}
-	return strconv.Quote(name)
+	return name
 }
+
+// quoted returns a name in quotes for a message.
+func quoted(name string) string { return strconv.Quote(shortened(name)) }
 
 func checkName(s string) error {
 	switch {
