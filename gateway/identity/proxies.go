@@ -55,7 +55,7 @@ func NewProxies(prefixes []netip.Prefix) (*Proxies, error) {
 
 // Trusts reports whether addr is that of a trusted proxy.
 func (p *Proxies) Trusts(addr netip.Addr) bool {
-	return p != nil && len(p.trusted.ranges) > 0 && p.trusted.contains(addr.Unmap().WithZone(""))
+	return p != nil && addr.IsValid() && p.trusted.contains(addr)
 }
 
 // ClientIP returns the address of the client of a connection from peer: peer
