@@ -89,8 +89,8 @@ type Request struct {
 	Resource string // path template as declared, /pets/{id}
 	Verb     string // method in capitals
 
-	// APITier is the advanced policy of the whole API; if it is empty
-	// ResourceTier, the policy of this resource, holds instead.
+	// APITier is the advanced policy of the whole API; if it is empty or
+	// Unlimited, ResourceTier, the policy of this resource, holds instead.
 	APITier      string
 	ResourceTier string
 
