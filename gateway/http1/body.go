@@ -127,6 +127,7 @@ func (b *body) collect() error {
 	c.grow(from + n)
 	for c.w-from < n {
 		if err := b.fill(); err != nil {
+			b.received.Store(int64(c.w - from))
 			return err
 		}
 	}

@@ -26,6 +26,7 @@ type events struct {
 	inEvent bool // the block has a line that is no comment
 	cr      bool // the last line ended with CR, to which a LF would belong
 	drop    bool // the block is left out
+	dropLF  bool // so is a LF that belongs to its end
 	told    bool // the client knows
 }
 
@@ -42,27 +43,32 @@ func (e *events) pass(c *conn, data []byte) error {
 		if e.cr {
 			e.cr = false
 			if b == '\n' {
+				if e.dropLF {
+					from = i + 1
+				}
 				continue
 			}
 		}
 		if b == '\n' || b == '\r' {
 			e.cr = b == '\r'
+			if e.dropLF = !e.inLine && e.drop; e.dropLF {
+				from = i + 1
+			}
 			if !e.inLine {
-				from = e.endBlock(data, from, i)
+				e.inEvent, e.drop = false, false
 			}
 			e.inLine = false
 			continue
 		}
 		if !e.inLine && !e.inEvent && b != ':' {
 			e.inEvent = true
-			if !c.event() {
+			if e.drop = !c.event(); e.drop {
 				if err := c.put(data[from:i]); err != nil {
 					return err
 				}
 				if err := e.tell(c); err != nil {
 					return err
 				}
-				e.drop = true
 			} else {
 				e.told = false
 			}
@@ -73,19 +79,6 @@ func (e *events) pass(c *conn, data []byte) error {
 		return nil
 	}
 	return c.put(data[from:])
-}
-
-// endBlock ends the block whose empty line is at i, and returns from where on
-// data passes.
-func (e *events) endBlock(data []byte, from, i int) int {
-	if e.drop {
-		from = i + 1
-		if e.cr && from < len(data) && data[from] == '\n' {
-			from++
-		}
-	}
-	e.inEvent, e.drop = false, false
-	return from
 }
 
 // tell tells the client that events are left out from here on.

@@ -336,7 +336,7 @@ func TestBuffersAreNotMixed(t *testing.T) {
 	}
 	f := newFront(t, Options{Pipeline: p})
 	var clients sync.WaitGroup
-	for n := range 24 {
+	for n := range 12 {
 		clients.Go(func() {
 			id := strings.Repeat(string(rune('a'+n)), 50+200*n)
 			for i := range 10 {
