@@ -39,6 +39,8 @@ func newCore(c *config.Config, report func(issuer string, err error)) (*core, er
 		Targets: k.targets,
 		Rules:   rule.New(),
 		Proxies: trusted,
+
+		IPv6Bits: c.ClientAddress.IPv6Bits,
 		Authenticator: identity.NewAuthenticator(identity.AuthenticatorOptions{
 			KeyHeader: c.APIKey.Header,
 			KeyParam:  c.APIKey.Query,

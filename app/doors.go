@@ -85,13 +85,16 @@ func (a *App) openDoor(port int, certificates *listen.Certificates) (*listen.Lis
 	}
 	if c.Listener.HTTP2 {
 		o.HTTP2, err = http2.New(http2.Options{
-			Pipeline:     a.core.gateway,
-			Targets:      a.core.targets,
-			MaxStreams:   c.Limits.Streams,
-			MaxBody:      int64(c.Limits.BodyBytes),
-			IdleTimeout:  c.Timeouts.Idle,
-			StallTimeout: c.Timeouts.BodyIdle,
-			Logger:       a.log,
+			Pipeline:          a.core.gateway,
+			Targets:           a.core.targets,
+			MaxStreams:        c.Limits.Streams,
+			MaxHeaderBytes:    int(c.Limits.HeaderBytes),
+			MaxFields:         c.Limits.HeaderFields,
+			MaxBody:           int64(c.Limits.BodyBytes),
+			IdleTimeout:       c.Timeouts.Idle,
+			StallTimeout:      c.Timeouts.BodyIdle,
+			StreamIdleTimeout: c.Timeouts.Stream,
+			Logger:            a.log,
 		})
 		if err != nil {
 			return nil, err
