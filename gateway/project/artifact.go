@@ -71,32 +71,32 @@ func encodeArtifact(d *gateway.Definition) ([]byte, error) {
 
 // Open reads the artifact in the file at path. The error is one line with the
 // path and what is wrong.
-func Open(path string) (*gateway.Definition, error) {
+func Open(path string) (gateway.Definition, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("open artifact: %w", err)
+		return gateway.Definition{}, fmt.Errorf("open artifact: %w", err)
 	}
 	defer f.Close()
 	d, err := Read(f)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return gateway.Definition{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return d, nil
 }
 
 // Read reads an artifact. Nothing in it is believed before its checksums have
 // been looked at, and it is read as a whole or not at all.
-func Read(r io.Reader) (*gateway.Definition, error) {
+func Read(r io.Reader) (gateway.Definition, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxArtifact+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("read artifact: %w", err)
+		return gateway.Definition{}, fmt.Errorf("read artifact: %w", err)
 	case len(data) > maxArtifact:
-		return nil, fmt.Errorf("artifact is larger than %d MiB", maxArtifact>>20)
+		return gateway.Definition{}, fmt.Errorf("artifact is larger than %d MiB", maxArtifact>>20)
 	}
 	contents, err := decodeArtifact(data)
 	if err != nil {
-		return nil, err
+		return gateway.Definition{}, err
 	}
 	return decodeParts(contents)
 }
@@ -174,7 +174,7 @@ func contentsOf(data, rest []byte, sizes []int, sums [][]byte) ([][]byte, error)
 }
 
 // decodeParts returns the definition that the contents of an artifact are.
-func decodeParts(contents [][]byte) (*gateway.Definition, error) {
+func decodeParts(contents [][]byte) (gateway.Definition, error) {
 	var (
 		apis         []wireAPI
 		applications []wireApplication
@@ -185,16 +185,16 @@ func decodeParts(contents [][]byte) (*gateway.Definition, error) {
 		decoder := json.NewDecoder(bytes.NewReader(contents[i]))
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(into); err != nil {
-			return nil, fmt.Errorf("artifact is malformed: %s: %w", parts[i], err)
+			return gateway.Definition{}, fmt.Errorf("artifact is malformed: %s: %w", parts[i], err)
 		}
 	}
 	d.APIs = fromWireAPIs(apis)
 	var err error
 	if d.Applications, err = fromWireApplications(applications); err != nil {
-		return nil, fmt.Errorf("artifact is malformed: %s: %w", parts[1], err)
+		return gateway.Definition{}, fmt.Errorf("artifact is malformed: %s: %w", parts[1], err)
 	}
 	if d.Policies, err = policies.definition(); err != nil {
-		return nil, fmt.Errorf("artifact is malformed: %s: %w", parts[2], err)
+		return gateway.Definition{}, fmt.Errorf("artifact is malformed: %s: %w", parts[2], err)
 	}
-	return &d, nil
+	return d, nil
 }

@@ -16,7 +16,7 @@ func TestLoadThenRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	d, err := Read(bytes.NewReader(data))
-	if err != nil || !reflect.DeepEqual(*d, p.Definition) {
+	if err != nil || !reflect.DeepEqual(d, p.Definition) {
 		t.Errorf("got %+v %v, want %+v", d, err, p.Definition)
 	}
 }
