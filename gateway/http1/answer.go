@@ -145,9 +145,13 @@ func (c *conn) linger() {
 // abort makes the client see that its answer was cut off: closing the connection
 // could look like the end of the answer.
 func (c *conn) abort() {
-	c.keep = false
-	if tcp, ok := c.nc.(*net.TCPConn); ok {
+	c.keep, c.lingers = false, false
+	nc := c.nc
+	if under, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		nc = under.NetConn() // without a farewell, which is an end too
+	}
+	if tcp, ok := nc.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
-	c.nc.Close()
+	nc.Close()
 }

@@ -133,6 +133,9 @@ func (b *body) collect() error {
 	}
 	b.whole = c.in[from : from+n]
 	c.r += n
+	if b.waited > 0 {
+		c.clock = time.Now()
+	}
 	b.left, b.ended = 0, true
 	b.received.Store(int64(n))
 	return nil

@@ -54,6 +54,7 @@ type conn struct {
 	admitted bool  // and not settled yet
 	keep     bool  // the connection may serve another request
 	lingers  bool  // the client may still be sending when it ends
+	spoiled  bool  // there was a panic
 	metering sync.Mutex
 }
 
@@ -82,8 +83,14 @@ func (c *conn) detach() {
 	c.q.reset()
 	c.p.reset()
 	c.body.reset()
-	if len(c.in) > maxKept {
-		c.in = make([]byte, inSize)
+	c.r, c.w = 0, 0
+	c.shrink()
+}
+
+// shrink gives up buffers that have grown too large to be kept for the next call.
+func (c *conn) shrink() {
+	if len(c.in) > maxKept && c.r == c.w {
+		c.in, c.r, c.w = make([]byte, inSize), 0, 0
 	}
 	if cap(c.out) > maxKept {
 		c.out = make([]byte, 0, outSize)
@@ -109,6 +116,7 @@ func (c *conn) serve() {
 		if c.r == c.w {
 			c.r, c.w = 0, 0
 		}
+		c.shrink()
 		c.busy.Store(false)
 		c.fresh = false
 	}

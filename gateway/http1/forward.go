@@ -166,6 +166,7 @@ const wake = time.Second
 // readBackend reads from bc until by. Meanwhile it looks about once a second
 // whether the client is still there, and reports progress.
 func (c *conn) readBackend(bc *upstream.Conn, b []byte, by time.Time) (int, error) {
+	whole := by.Sub(c.clock)
 	for {
 		left := by.Sub(c.clock)
 		bc.ReadBy(c.clock.Add(min(left, wake+wake/2)), min(left/4, wake))
@@ -176,7 +177,7 @@ func (c *conn) readBackend(bc *upstream.Conn, b []byte, by time.Time) (int, erro
 		c.clock = time.Now()
 		c.report(1)
 		if c.body.pumping() {
-			by = later(by, c.clock.Add(wake)) // the request is not complete yet
+			by = c.clock.Add(whole) // the request is not complete yet
 		} else if c.gone() {
 			return 0, errClientGone
 		}
@@ -184,14 +185,6 @@ func (c *conn) readBackend(bc *upstream.Conn, b []byte, by time.Time) (int, erro
 			return 0, errLate
 		}
 	}
-}
-
-// later returns the later of two times.
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // failure returns the verdict for an error of readBackend before an answer.

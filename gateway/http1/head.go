@@ -181,9 +181,13 @@ func validBytes(v []byte) bool {
 	return true
 }
 
-// eachToken calls f with each element of a list in a field's value, without the
-// space around it. Empty elements are left out.
-func eachToken(list []byte, f func(token []byte)) {
+// maxNamed bounds the options of Connection that may be names of fields: each is
+// held against every field.
+const maxNamed = 32
+
+// eachOption calls f with each option in a Connection field's value. It reports
+// whether all are tokens; empty ones are left out.
+func eachOption(list []byte, f func(option []byte)) bool {
 	for len(list) > 0 {
 		var one []byte
 		if i := bytes.IndexByte(list, ','); i >= 0 {
@@ -191,8 +195,33 @@ func eachToken(list []byte, f func(token []byte)) {
 		} else {
 			one, list = list, nil
 		}
-		if one = bytes.Trim(one, " \t"); len(one) > 0 {
+		one = bytes.Trim(one, " \t")
+		for _, c := range one {
+			if !token[c] {
+				return false
+			}
+		}
+		if len(one) > 0 {
 			f(one)
 		}
+	}
+	return true
+}
+
+// dropNamed drops the fields that Connection names: they are for this connection
+// only.
+func (h *head) dropNamed() {
+	for i := range h.fields {
+		if h.fields[i].kind != connection {
+			continue
+		}
+		eachOption(h.bytes(h.fields[i].value), func(option []byte) {
+			for j := range h.fields {
+				f := &h.fields[j]
+				if f.kind.passes() && equalFold(h.bytes(f.name), view(option)) {
+					f.kind = dropped
+				}
+			}
+		})
 	}
 }

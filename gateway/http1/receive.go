@@ -1,8 +1,6 @@
 package http1
 
 import (
-	"errors"
-	"io"
 	"net/http"
 	"time"
 
@@ -60,8 +58,8 @@ func (c *conn) receiveHead(bc *upstream.Conn, by time.Time) ([]byte, error) {
 		if err == nil {
 			continue
 		}
-		if (n > 0 || interim > 0) && errors.Is(err, io.EOF) {
-			return nil, errMalformed // an answer that breaks off must not be asked for again
+		if (n > 0 || interim > 0) && failure(err) == broken {
+			return nil, errMalformed // an answer that breaks off is not asked for again
 		}
 		return nil, err
 	}
@@ -135,6 +133,7 @@ func (c *conn) relay(bc *upstream.Conn, rest []byte) (verdict, bool) {
 		c.sink = untilClose
 	}
 	c.keep = c.keep && c.sink != untilClose && !c.server.draining.Load() && !c.body.pumping()
+	c.lingers = !c.keep && !c.q.close
 	c.outcome.Status = p.status
 	b := c.appendStatus(c.out[:0])
 	b = c.appendBackend(b)

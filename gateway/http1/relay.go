@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/weir-project/weir/gateway/upstream"
 )
@@ -73,6 +74,7 @@ func (c *conn) relayBody(bc *upstream.Conn, source framing, rest []byte) (bool, 
 			b = b[:left]
 		}
 		n, err := c.readBackend(bc, b, c.clock.Add(c.wait))
+		c.clock = time.Now()
 		rest = b[:n]
 		if err != nil {
 			if source == untilClose && errors.Is(err, io.EOF) {

@@ -16,16 +16,16 @@ type request struct {
 	hostField           int  // index of the Host field, -1 if there is none
 	minor               int8 // of HTTP/1.x
 
-	length   int64 // of the body: 0 if there is none, -1 if it is chunked
-	seen     uint8 // which of the fields that may stand once have been seen
-	close    bool  // the client wants the connection closed after this
-	keep     bool  // it asks to keep it
-	hasNamed bool  // Connection names fields
-	upgrade  bool  // Connection: upgrade
-	socket   bool  // Upgrade: websocket
-	key      bool  // Sec-WebSocket-Key
-	expect   bool  // Expect: 100-continue
-	events   bool  // Accept: text/event-stream
+	length  int64 // of the body: 0 if there is none, -1 if it is chunked
+	seen    uint8 // which of the fields that may stand once have been seen
+	close   bool  // the client wants the connection closed after this
+	keep    bool  // it asks to keep it
+	named   int   // options of Connection that may be names of fields
+	upgrade bool  // Connection: upgrade
+	socket  bool  // Upgrade: websocket
+	key     bool  // Sec-WebSocket-Key
+	expect  bool  // Expect: 100-continue
+	events  bool  // Accept: text/event-stream
 }
 
 // The bits of request.seen.
@@ -226,7 +226,9 @@ func (q *request) meaning(f *field, value []byte) int {
 		}
 		q.expect = true
 	case connection:
-		eachToken(value, q.connectionToken)
+		if !eachOption(value, q.option) || q.named > maxNamed {
+			return http.StatusBadRequest
+		}
 	case upgrade:
 		q.socket = equalFold(value, "websocket")
 	case socketKey:
@@ -260,8 +262,8 @@ func codingStatus(value []byte) int {
 	return http.StatusNotImplemented
 }
 
-// connectionToken takes up one option of a Connection field.
-func (q *request) connectionToken(t []byte) {
+// option takes up one option of a Connection field.
+func (q *request) option(t []byte) {
 	switch {
 	case equalFold(t, "close"):
 		q.close = true
@@ -270,7 +272,7 @@ func (q *request) connectionToken(t []byte) {
 	case equalFold(t, "upgrade"):
 		q.upgrade = true
 	default:
-		q.hasNamed = true
+		q.named++
 	}
 }
 
@@ -290,7 +292,7 @@ func (q *request) finish() int {
 		q.close = q.close || !q.keep
 		q.expect = false
 	}
-	if q.hasNamed {
+	if q.named > 0 {
 		q.dropNamed()
 	}
 	return 0
@@ -301,23 +303,6 @@ func (q *request) absoluteAgrees() bool {
 	authority := q.bytes(q.absolute)
 	return q.hostField >= 0 && validHost(authority) &&
 		equalFold(authority, q.text(q.fields[q.hostField].value))
-}
-
-// dropNamed drops the fields that Connection names.
-func (q *request) dropNamed() {
-	for i := range q.fields {
-		if q.fields[i].kind != connection {
-			continue
-		}
-		eachToken(q.bytes(q.fields[i].value), func(t []byte) {
-			for j := range q.fields {
-				f := &q.fields[j]
-				if f.kind.passes() && equalFold(q.bytes(f.name), view(t)) {
-					f.kind = dropped
-				}
-			}
-		})
-	}
 }
 
 // wantsSocket reports whether the client asks for a WebSocket as it should.

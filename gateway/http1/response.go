@@ -1,7 +1,6 @@
 package http1
 
 import (
-	"bytes"
 	"errors"
 	"net/http"
 )
@@ -11,19 +10,19 @@ type response struct {
 	head
 	started bool
 
-	status   int
-	minor    int8
-	reason   span
-	length   int64 // of the body as declared; -1 not declared
-	seen     uint8
-	chunked  bool
-	close    bool // the connection ends with this answer
-	keep     bool
-	hasNamed bool
-	upgrade  bool // Connection: upgrade
-	socket   bool // Upgrade: websocket
-	events   bool // Content-Type: text/event-stream
-	encoded  bool // there is a Content-Encoding
+	status  int
+	minor   int8
+	reason  span
+	length  int64 // of the body as declared; -1 not declared
+	seen    uint8
+	chunked bool
+	close   bool // the connection ends with this answer
+	keep    bool
+	named   int  // options of Connection that may be names of fields
+	upgrade bool // Connection: upgrade
+	socket  bool // Upgrade: websocket
+	events  bool // Content-Type: text/event-stream
+	encoded bool // there is a Content-Encoding
 }
 
 // errMalformed is what a backend's answer can be that is not HTTP/1.
@@ -115,7 +114,7 @@ func (p *response) responseField(line []byte) bool {
 		p.seen |= seenCoding
 		p.chunked = true
 	case connection:
-		eachToken(value, p.connectionToken)
+		ok = eachOption(value, p.option) && p.named <= maxNamed
 	case upgrade:
 		p.socket = equalFold(value, "websocket")
 	case contentType:
@@ -127,8 +126,8 @@ func (p *response) responseField(line []byte) bool {
 	return ok
 }
 
-// connectionToken takes up one option of a Connection field.
-func (p *response) connectionToken(t []byte) {
+// option takes up one option of a Connection field.
+func (p *response) option(t []byte) {
 	switch {
 	case equalFold(t, "close"):
 		p.close = true
@@ -137,7 +136,7 @@ func (p *response) connectionToken(t []byte) {
 	case equalFold(t, "upgrade"):
 		p.upgrade = true
 	default:
-		p.hasNamed = true
+		p.named++
 	}
 }
 
@@ -149,26 +148,10 @@ func (p *response) finish() bool {
 	if p.minor == 0 {
 		p.close = p.close || !p.keep
 	}
-	if p.hasNamed {
+	if p.named > 0 {
 		p.dropNamed()
 	}
 	return true
-}
-
-// dropNamed drops the fields that Connection names.
-func (p *response) dropNamed() {
-	for i := range p.fields {
-		if p.fields[i].kind != connection {
-			continue
-		}
-		eachToken(p.bytes(p.fields[i].value), func(t []byte) {
-			for j := range p.fields {
-				if f := &p.fields[j]; f.kind.passes() && bytes.EqualFold(p.bytes(f.name), t) {
-					f.kind = dropped
-				}
-			}
-		})
-	}
 }
 
 // bodiless reports whether an answer with p's head has no body, to a request with

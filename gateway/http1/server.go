@@ -150,17 +150,24 @@ func New(o Options) (*Server, error) {
 func (s *Server) ServeConn(nc net.Conn) {
 	c := s.open(nc)
 	defer s.release(c)
+	defer c.recovered() // should the pipeline panic once more
 	defer func() {
-		if fault := recover(); fault != nil {
-			s.options.Log.Error("http1: panic while serving a connection",
-				"peer", c.peer.String(), "panic", fault, "stack", string(debug.Stack()))
+		if c.spoiled {
 			c.settle()
 		}
 	}()
-	if c == nil {
-		return
-	}
+	defer c.recovered()
 	c.serve()
+}
+
+// recovered ends a panic with a line in the log: it costs one connection and no
+// more. It must be deferred as it is.
+func (c *conn) recovered() {
+	if fault := recover(); fault != nil {
+		c.spoiled = true
+		c.server.options.Log.Error("http1: panic while serving a connection",
+			"peer", c.peer.String(), "panic", fault, "stack", string(debug.Stack()))
+	}
 }
 
 // open returns a conn for nc that Shutdown knows of.
@@ -182,6 +189,9 @@ func (s *Server) release(c *conn) {
 	delete(s.conns, c)
 	s.mu.Unlock()
 	c.nc.Close()
+	if c.spoiled {
+		return // something may still be using it
+	}
 	c.detach()
 	s.spare.Put(c)
 }

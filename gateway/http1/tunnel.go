@@ -49,6 +49,7 @@ func (c *conn) tunnel(bc *upstream.Conn, rest []byte) verdict {
 	go func() {
 		defer close(ended)
 		defer bc.Close() // which ends the other direction
+		defer c.recovered()
 		t.upward()
 	}()
 	t.downward(rest)
@@ -128,6 +129,7 @@ func (t *tunnel) downward(piece []byte) {
 		piece = (*buf)[:n]
 		switch {
 		case n > 0:
+			c.clock = time.Now()
 			t.touch(c.clock)
 		case errors.Is(err, errLate):
 			if c.server.draining.Load() && t.leave() || !c.clock.Before(t.idleBy()) {

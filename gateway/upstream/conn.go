@@ -117,6 +117,9 @@ func (r *Registry) DialContext(ctx context.Context, network, addr string) (net.C
 // end, with nothing after it, and not use c any more.
 func (c *Conn) Keep(now time.Time) {
 	c.since = now
+	if len(c.Buffer) > bufferSize {
+		c.Buffer = make([]byte, bufferSize)
+	}
 	if !c.Target.idle.put(c, c.Target.registry.options.MaxIdle) {
 		c.Close()
 	}
