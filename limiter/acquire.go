@@ -25,51 +25,60 @@ const (
 	busy             // a slot is locked, or has changed
 )
 
-// tryAcquire locks the slots of all checks, or none.
+// tryAcquire locks the slots of all checks, or none. It finds all before it
+// locks any, so that what has to come from memory comes at the same time.
 func (l *Limiter) tryAcquire(checks []Check, counters []counter) outcome {
 	for i := range checks {
-		k, c := &checks[i], &counters[i]
-		h := k.Key.hash()
-		c.again = false
-		c.table = l.shard(h).table.Load()
+		c := &counters[i]
+		h := checks[i].Key.hash()
+		c.table = l.tables[l.place(h)].Load()
 		if c.slot = c.table.find(h); c.slot == nil {
-			return giveUp(counters[:i], absent)
+			return absent
 		}
-		var ok bool
-		if c.meta, ok = c.slot.tryLock(); !ok {
-			if !lockedIn(counters[:i], c) {
-				return giveUp(counters[:i], busy)
+	}
+	for i := range checks {
+		if got := counters[i].take(&checks[i], counters[:i]); got != acquired {
+			for j := range i {
+				counters[j].release()
 			}
-			if kind(c.meta) != k.Limit.Algorithm {
-				return giveUp(counters[:i], absent)
-			}
-			continue
+			return got
 		}
-		if c.slot.hash.Load() != h {
-			return giveUp(counters[:i+1], busy)
-		}
-		if kind(c.meta) != k.Limit.Algorithm {
-			return giveUp(counters[:i+1], absent)
-		}
-		c.meta = used(c.meta)
 	}
 	return acquired
 }
 
-// giveUp releases counters and returns why.
-func giveUp(counters []counter, why outcome) outcome {
-	for i := range counters {
-		counters[i].release()
+// take locks the slot that was found for a check, unless one of the counters
+// before has done so.
+func (c *counter) take(k *Check, before []counter) outcome {
+	var ok bool
+	if c.meta, ok = c.slot.tryLock(); !ok {
+		if !c.lockedIn(before) {
+			return busy
+		}
+		if kind(c.meta) != k.Limit.Algorithm {
+			return absent
+		}
+		return acquired
 	}
-	return why
+	c.again = false
+	if c.slot.hash.Load() != k.Key.hash() {
+		c.release()
+		return busy
+	}
+	if kind(c.meta) != k.Limit.Algorithm {
+		c.release()
+		return absent
+	}
+	c.meta = used(c.meta)
+	return acquired
 }
 
-// lockedIn reports whether c's slot is that of an earlier counter, and makes
-// it so that this one releases it.
-func lockedIn(counters []counter, c *counter) bool {
-	for i := range counters {
-		if counters[i].slot == c.slot && !counters[i].again {
-			c.meta, c.again = counters[i].meta, true
+// lockedIn reports whether c's slot is that of a counter before, and if so
+// leaves it to that one to release it.
+func (c *counter) lockedIn(before []counter) bool {
+	for i := range before {
+		if before[i].slot == c.slot {
+			c.meta, c.again = before[i].meta, true
 			return true
 		}
 	}
@@ -83,7 +92,7 @@ func (l *Limiter) acquireNew(ns int64, checks []Check, counters []counter) {
 	var few [8]int
 	shards := few[:0]
 	for i := range checks {
-		shards = append(shards, int(checks[i].Key.hash()&uint64(len(l.shards)-1)))
+		shards = append(shards, l.place(checks[i].Key.hash()))
 	}
 	slices.Sort(shards)
 	for i, n := range shards {

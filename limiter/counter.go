@@ -129,9 +129,8 @@ func (c *counter) refund(l *Limit, ns, when, n int64) {
 	s.spent -= min(n, s.spent)
 }
 
-// report fills in what a check tells its caller.
-func (c *counter) report(k *Check, ns int64) {
-	left := c.left(k.Limit)
+// report fills in what a check tells its caller, left being what is left now.
+func (c *counter) report(k *Check, left, ns int64) {
 	k.Remaining = max(left, 0)
 	if k.Limit.Algorithm == FixedWindow {
 		k.Reset = until(c.slot.window, ns)

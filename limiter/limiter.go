@@ -2,6 +2,7 @@ package limiter
 
 import (
 	"math/bits"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,6 +34,8 @@ const (
 // at once: every operation happens at one moment between its call and its return,
 // for all of its checks, as if there were no other.
 type Limiter struct {
+	// The tables of shards, close together: that is all of a shard that a look-up reads.
+	tables []atomic.Pointer[table]
 	shards []shard
 }
 
@@ -44,9 +47,10 @@ func New(o Options) *Limiter {
 	}
 	keys = min(keys, mostKeys)
 	n := min(1<<bits.Len(uint(keys/(keysPerShard+1))), maxShards)
-	l := &Limiter{shards: make([]shard, n)}
+	l := &Limiter{tables: make([]atomic.Pointer[table], n), shards: make([]shard, n)}
 	for i := range l.shards {
 		sh := &l.shards[i]
+		sh.table = &l.tables[i]
 		sh.limit = max(keys/n, 1)
 		sh.over.size = cellsPerKey * sh.limit
 		sh.table.Store(newTable(0, 0, 0))
@@ -65,8 +69,10 @@ func (k Key) hash() uint64 {
 	return h
 }
 
-// shard returns where h is counted.
-func (l *Limiter) shard(h uint64) *shard { return &l.shards[h&uint64(len(l.shards)-1)] }
+// place returns the index of the shard in which h is counted.
+func (l *Limiter) place(h uint64) int { return int(h & uint64(len(l.shards)-1)) }
+
+func (l *Limiter) shard(h uint64) *shard { return &l.shards[l.place(h)] }
 
 // Take passes all checks, and charges each with its N, or charges none. It
 // passes if no check refuses: that is, none is over its limit, but for shadows.
@@ -89,6 +95,9 @@ func (l *Limiter) Peek(now time.Time, checks []Check) bool {
 // take is Take, and Peek unless it is to charge. It returns the index of the
 // first check that refused, or -1.
 func (l *Limiter) take(ns int64, checks []Check, charge bool) (refused int) {
+	if len(checks) == 1 {
+		return l.takeOne(ns, checks, charge)
+	}
 	var few [8]counter
 	counters := few[:]
 	if len(checks) > len(few) {
@@ -117,7 +126,8 @@ func (l *Limiter) take(ns int64, checks []Check, charge bool) (refused int) {
 		}
 	}
 	for i := range counters {
-		counters[i].report(&checks[i], ns)
+		k, c := &checks[i], &counters[i]
+		c.report(k, c.left(k.Limit), ns)
 	}
 	for i := range counters {
 		counters[i].release()
@@ -161,6 +171,27 @@ func (l *Limiter) Len() int {
 		n += l.shards[i].live.Load()
 	}
 	return int(n)
+}
+
+// takeOne is take for one check.
+func (l *Limiter) takeOne(ns int64, checks []Check, charge bool) (refused int) {
+	k := &checks[0]
+	var one [1]counter
+	l.acquire(ns, checks, one[:])
+	c := &one[0]
+	c.roll(k.Limit, ns)
+	left := c.left(k.Limit)
+	k.Over = over(k.Limit, k.N, left)
+	refused = -1
+	if k.Over && !k.Limit.Shadow {
+		refused = 0
+	} else if charge {
+		k.when = c.charge(k.Limit, ns, max(k.N, 0))
+		left = c.left(k.Limit)
+	}
+	c.report(k, left, ns)
+	c.release()
+	return refused
 }
 
 // before returns what checks ask of a key.

@@ -11,8 +11,8 @@ import (
 // Whoever has the mutex may wait for the lock of a slot. Whoever has the lock
 // of a slot waits for nothing.
 type shard struct {
-	table atomic.Pointer[table]
-	live  atomic.Int64 // keys; written with the mutex held
+	table *atomic.Pointer[table] // written with the mutex held
+	live  atomic.Int64           // keys; likewise
 	mu    sync.Mutex
 	limit int // most keys
 	over  overflow
@@ -217,8 +217,9 @@ func (sh *shard) rebuild(ns int64, more sides, keep []Check) *table {
 	return t
 }
 
-// spare returns n and a fifth.
-func spare(n int) int { return n + (n+4)/5 }
+// spare returns n and an eighth: the more, the more seldom tables are replaced,
+// and the emptier they are.
+func spare(n int) int { return n + (n+7)/8 }
 
 // sweep forgets what is idle at ns and gives memory back if there is much to give.
 func (sh *shard) sweep(ns int64) {

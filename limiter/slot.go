@@ -88,7 +88,7 @@ func pause(attempt int) {
 
 const (
 	spinAttempts = 4
-	spinTurns    = 256
+	spinTurns    = 1024
 )
 
 //go:noinline

@@ -25,8 +25,7 @@ type share struct {
 	others int64 // what the others have of it
 }
 
-// full is the part of a table's slots, in 32nds, that may be used; after it has
-// been replaced, room is left for a fifth more.
+// full is the part of a table's slots, in 32nds, that may be used.
 const (
 	full     = 27
 	smallest = 8

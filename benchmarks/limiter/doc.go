@@ -3,7 +3,7 @@
 //
 //	go test -bench . -cpu 1,2 ./limiter
 //
-// Every system decides about the same keys, given as text, with its clock read
-// for each decision. Weir is also measured as a gateway uses it, which reads
-// the clock and hashes what it counts once for all the checks of a request.
+// Every system decides about the same keys, given as text, and reads the clock
+// for each decision. Weir is also measured as a gateway uses it, which has read
+// the clock for its request: weir-check hashes the text, weir-checks does not.
 package limiter
