@@ -114,6 +114,8 @@ func newRoot(e Env) *cobra.Command {
 		&cobra.Group{ID: groupServe, Title: "Serve it:"},
 	)
 	root.AddCommand(
+		newInit(), newKey(), newBuild(),
+		newGateway(e), newExplain(e), newDemo(e),
 		newVersion(), newDocs(root),
 	)
 	return root

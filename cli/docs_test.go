@@ -1,0 +1,238 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/weir-project/weir/examples/petstore"
+)
+
+// A step is a command that a document shows, and what it says comes of it.
+type step struct {
+	line    int
+	command string
+	want    []string
+}
+
+// TestDocuments runs the commands of the documents as a reader would: the
+// console blocks of one document, in their order, in one shell and an empty
+// folder. What they print must be what the document shows; "…" stands for any
+// text in a line, and a line that is only "…" for any lines. Blocks marked
+// yaml file=NAME are files that the reader writes.
+func TestDocuments(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("curl is missing: scripts/setup.sh test installs it")
+	}
+	docs, err := filepath.Glob("../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(docs, "../README.md") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".md"), func(t *testing.T) {
+			steps := readSteps(string(text))
+			if len(steps) == 0 {
+				return
+			}
+			t.Parallel()
+			runSteps(t, filepath.Base(name), steps)
+		})
+	}
+}
+
+var fence = regexp.MustCompile("^```(\\w+)(?: file=(\\S+))?(?: .*)?$")
+
+// readSteps returns the commands of a document. A file becomes a command that writes it.
+func readSteps(text string) []step {
+	var steps []step
+	var kind, file string
+	var body []string
+	for i, line := range strings.Split(text, "\n") {
+		if m := fence.FindStringSubmatch(line); m != nil && kind == "" {
+			kind, file, body = m[1], m[2], nil
+			continue
+		}
+		if line == "```" {
+			if file != "" {
+				steps = append(steps, step{line: i, command: "cat > " + file + " <<'END'\n" + strings.Join(body, "\n") + "\nEND"})
+			}
+			kind, file = "", ""
+			continue
+		}
+		if file != "" {
+			body = append(body, line)
+		}
+		if kind != "console" {
+			continue
+		}
+		last := len(steps) - 1
+		switch {
+		case strings.HasPrefix(line, "$ "):
+			steps = append(steps, step{line: i + 1, command: line[2:]})
+		case last >= 0 && (strings.HasSuffix(steps[last].command, "\\") || strings.HasPrefix(line, "> ")):
+			steps[last].command += "\n" + strings.TrimPrefix(line, "> ")
+		case last >= 0:
+			steps[last].want = append(steps[last].want, line)
+		}
+	}
+	return steps
+}
+
+// runSteps runs the steps in one shell and compares what they print.
+func runSteps(t *testing.T, name string, steps []step) {
+	t.Helper()
+	dir := t.TempDir()
+	examples, err := filepath.Abs("../examples")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(examples, filepath.Join(dir, "examples")); err != nil {
+		t.Fatal(err)
+	}
+	backend := httptest.NewServer(petstore.Backend())
+	defer backend.Close()
+	ports := freePorts(t, backend.Listener.Addr().String())
+	script := &strings.Builder{}
+	for i, s := range steps {
+		fmt.Fprintf(script, "printf '\\036%d\\n'\n%s\n", i, background(ports.Replace(s.command)))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	sh := exec.CommandContext(ctx, "sh", "-c", script.String())
+	sh.Dir = dir
+	sh.Env = append(os.Environ(), "HOME="+dir,
+		"WEIR_LISTENER_CONFIG_HOST=127.0.0.1",
+		"WEIR_LISTENER_CONFIG_HTTP_PORT="+ports.Replace("9090"), "WEIR_MANAGEMENT_PORT="+ports.Replace("9764"))
+	sh.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var out bytes.Buffer
+	sh.Stdout, sh.Stderr = &out, &out
+	err = sh.Run()
+	if sh.Process != nil {
+		_ = syscall.Kill(-sh.Process.Pid, syscall.SIGTERM) // gateways in the background
+	}
+	if ctx.Err() != nil {
+		t.Fatalf("%s: %v\n%s", name, err, out.String())
+	}
+	got := make(map[int]string)
+	for part := range strings.SplitSeq(out.String(), "\x1e") {
+		var i int
+		if first, rest, ok := strings.Cut(part, "\n"); ok {
+			if _, err := fmt.Sscan(first, &i); err == nil {
+				got[i] = rest
+			}
+		}
+	}
+	for i, s := range steps {
+		want := ports.Replace(strings.TrimRight(strings.Join(s.want, "\n"), "\n"))
+		have := strings.ReplaceAll(strings.TrimRight(got[i], "\n"), "\r", "")
+		if !alike(want, have) {
+			t.Errorf("%s:%d: $ %s\nprints:\n%s\nthe document says:\n%s", name, s.line, s.command, have, want)
+			if log, err := os.ReadFile(filepath.Join(dir, "background.log")); err == nil {
+				t.Logf("in the background:\n%s", log)
+			}
+			return
+		}
+	}
+}
+
+// background makes a command that ends in & write to a file, and waits until
+// it serves.
+func background(command string) string {
+	c, ok := strings.CutSuffix(command, " &")
+	if !ok {
+		return command
+	}
+	return c + ` >background.log 2>&1 &
+for i in $(seq 200); do grep -Eq 'msg=ready|^weir:' background.log && break; sleep 0.05; done`
+}
+
+// alike reports whether got is what want shows. How many spaces there are between
+// words is of no matter: columns are as wide as what is in them.
+func alike(want, got string) bool {
+	want, got = spaces.ReplaceAllString(want, " "), spaces.ReplaceAllString(got, " ")
+	p := regexp.QuoteMeta(want)
+	p = strings.ReplaceAll(p, "\n…\n", "\n(?s:.*)\n")
+	p = strings.TrimPrefix(strings.TrimSuffix(p, "\n…"), "…\n")
+	if strings.HasSuffix(want, "\n…") {
+		p += "(?s:.*)"
+	}
+	if strings.HasPrefix(want, "…\n") {
+		p = "(?s:.*)" + p
+	}
+	p = strings.ReplaceAll(p, "…", ".*")
+	return regexp.MustCompile("^" + p + "$").MatchString(got)
+}
+
+var spaces = regexp.MustCompile(" +")
+
+// freePorts returns what replaces the ports of the documents by others: that of
+// the backend by the one that it has, and the gateway's by some that are free.
+func freePorts(t *testing.T, backend string) *strings.Replacer {
+	t.Helper()
+	pairs := []string{"127.0.0.1:9091", backend}
+	for _, p := range []string{"9090", "9764"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // once all are chosen, so that they differ
+		_, free, err := net.SplitHostPort(l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		pairs = append(pairs, p, free)
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+func TestAlike(t *testing.T) {
+	tests := []struct {
+		want, got string
+		same      bool
+	}{
+		{"a", "a", true},
+		{"a", "b", false},
+		{"a.c", "abc", false},
+		{"key …", "key w_123", true},
+		{"…\nend", "one\ntwo\nend", true},
+		{"start\n…", "start\none\ntwo", true},
+		{"start\n…\nend", "start\none\nend", true},
+		{"start\n…\nend", "start\none\nfin", false},
+		{"", "", true},
+		{"", "x", false},
+	}
+	for _, tt := range tests {
+		if got := alike(tt.want, tt.got); got != tt.same {
+			t.Errorf("%q and %q: got %t, want %t", tt.want, tt.got, got, tt.same)
+		}
+	}
+}
+
+// TestMain lets this test binary be the command weir, for scripts and documents.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"weir": runMain})
+}
+
+func runMain() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := Run(ctx, Env{Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv})
+	stop()
+	os.Exit(Exit(os.Stderr, err))
+}
