@@ -110,12 +110,12 @@ func (g *Gateway) authenticate(x *Exchange, a *api) *reason {
 	if x.resource == nil {
 		return nil
 	}
-	e := &x.resource.production
+	e, none := &x.resource.production, &noProduction
 	if r.KeyType == weir.Sandbox {
-		e = &x.resource.sandbox
+		e, none = &x.resource.sandbox, &noSandbox
 	}
 	if e.group == nil {
-		return &noEndpoint
+		return none
 	}
 	x.Upstream, x.Timeout = e.group, e.timeout
 	return nil

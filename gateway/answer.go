@@ -40,7 +40,8 @@ var (
 	invalidCredentials = reason{401, "900901", "Invalid Credentials", "Access failure: the credentials are not valid here"}
 	expiredCredentials = reason{401, "900903", "Access Token Expired", "Get a new access token and try again"}
 	notSubscribed      = reason{403, "900908", "Resource forbidden", "The application has no subscription to this API"}
-	noEndpoint         = reason{403, "900906", "Incorrect Access Token Type is provided", "The API has no endpoint for this type of key"}
+	noProduction       = reason{401, "900901", "Invalid Credentials", "Production key offered to the API with no production endpoint"}
+	noSandbox          = reason{401, "900901", "Invalid Credentials", "Sandbox key offered to the API with no sandbox endpoint"}
 	notFound           = reason{404, "404", "Not Found", "No API declares this path"}
 	wrongMethod        = reason{405, "405", "Method Not Allowed", "The path does not declare this method"}
 	unavailable        = reason{503, "900900", "Unclassified Authentication Failure", "The credentials cannot be checked now; try again later"}

@@ -34,8 +34,6 @@ func reasonOf(err error) *reason {
 		return &expiredCredentials
 	case identity.Forbidden:
 		return &notSubscribed
-	case identity.WrongKeyType:
-		return &noEndpoint
 	case identity.Unavailable:
 		return &unavailable
 	}

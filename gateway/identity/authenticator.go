@@ -23,14 +23,17 @@ type Credential struct {
 
 // AuthenticatorOptions are what an [Authenticator] is made of.
 type AuthenticatorOptions struct {
-	KeyHeader string    // field with an API key; empty means ApiKey
-	KeyParam  string    // query parameter with an API key; empty means ApiKey
-	Verifier  *Verifier // nil: tokens are refused
+	KeyHeader string // field with an API key; empty means ApiKey
+	// KeyParam is the query parameter with an API key; empty means ApiKey. It
+	// is found in small letters too, as other gateways call it.
+	KeyParam string
+	Verifier *Verifier // nil: tokens are refused
 }
 
 // An Authenticator finds out whose a request is. It is safe for concurrent use.
 type Authenticator struct {
 	options AuthenticatorOptions
+	params  []string  // the names of KeyParam
 	finders sync.Pool // of *finder
 }
 
@@ -42,7 +45,10 @@ func NewAuthenticator(o AuthenticatorOptions) *Authenticator {
 	if o.KeyParam == "" {
 		o.KeyParam = DefaultKeyName
 	}
-	a := &Authenticator{options: o}
+	a := &Authenticator{options: o, params: []string{o.KeyParam}}
+	if small := strings.ToLower(o.KeyParam); small != o.KeyParam {
+		a.params = append(a.params, small)
+	}
 	a.finders.New = func() any { return newFinder() }
 	return a
 }
@@ -61,7 +67,7 @@ func (a *Authenticator) Find(headers, query Source, authHeader string) (Credenti
 		authHeader = DefaultAuthHeader
 	}
 	f := a.finders.Get().(*finder)
-	c, err := f.find(headers, query, authHeader, &a.options)
+	c, err := f.find(headers, query, authHeader, a)
 	*f = finder{take: f.take}
 	a.finders.Put(f)
 	if err != nil {
@@ -128,19 +134,22 @@ func (f *finder) only(s Source, name string) (string, int) {
 	return f.value, f.n
 }
 
-func (f *finder) find(headers, query Source, authHeader string, o *AuthenticatorOptions) (Credential, *Error) {
+func (f *finder) find(headers, query Source, authHeader string, a *Authenticator) (Credential, *Error) {
 	var found Credential
-	value, all := f.only(headers, o.KeyHeader)
+	keyHeader := a.options.KeyHeader
+	value, all := f.only(headers, keyHeader)
 	if all > 0 {
-		found = Credential{Text: strings.Trim(value, " \t"), Header: o.KeyHeader}
+		found = Credential{Text: strings.Trim(value, " \t"), Header: keyHeader}
 	}
 	if query != nil {
-		value, n := f.only(query, o.KeyParam)
-		if all += n; n > 0 {
-			found = Credential{Text: value, Param: o.KeyParam}
+		for _, name := range a.params {
+			value, n := f.only(query, name)
+			if all += n; n > 0 {
+				found = Credential{Text: value, Param: name}
+			}
 		}
 	}
-	if !strings.EqualFold(authHeader, o.KeyHeader) {
+	if !strings.EqualFold(authHeader, keyHeader) {
 		value, n := f.only(headers, authHeader)
 		if token, ok := bearer(value, authHeader); ok {
 			found = Credential{Text: token, Header: authHeader}

@@ -16,13 +16,13 @@ func TestFind(t *testing.T) {
 		a       *Authenticator
 		auth    string
 		headers fields
-		query   fields
+		query   params
 		want    Credential
 		err     *Error
 	}{
 		{"nothing", normal, "", nil, nil, Credential{}, errNone},
 		{"key in a field", normal, "", fields{"apikey: k"}, nil, Credential{"k", "ApiKey", ""}, nil},
-		{"key in the query", normal, "", nil, fields{"ApiKey: k"}, Credential{"k", "", "ApiKey"}, nil},
+		{"key in the query", normal, "", nil, params{"ApiKey: k"}, Credential{"k", "", "ApiKey"}, nil},
 		{"bearer", normal, "", fields{"authorization: Bearer t"}, nil, Credential{"t", "Authorization", ""}, nil},
 		{"bearer in capitals", normal, "", fields{"Authorization: BEARER  t "}, nil, Credential{"t", "Authorization", ""}, nil},
 		{"bearer and a tab", normal, "", fields{"Authorization: bearer\tt"}, nil, Credential{"t", "Authorization", ""}, nil},
@@ -32,7 +32,7 @@ func TestFind(t *testing.T) {
 		{"own field, and one for the backend", normal, "X-Token", fields{"X-Token: t", "Authorization: Bearer b"}, nil, Credential{"t", "X-Token", ""}, nil},
 		{"own field missing", normal, "X-Token", fields{"Authorization: Bearer b"}, nil, Credential{}, errNone},
 		{"own names", custom, "", fields{"X-Key: k", "ApiKey: other"}, nil, Credential{"k", "X-Key", ""}, nil},
-		{"own names in the query", custom, "", nil, fields{"key: k"}, Credential{"k", "", "key"}, nil},
+		{"own names in the query", custom, "", nil, params{"key: k"}, Credential{"k", "", "key"}, nil},
 		{"one field for both", custom, "x-key", fields{"X-Key: k"}, nil, Credential{"k", "X-Key", ""}, nil},
 		{"key, and basic for the backend", normal, "", fields{"ApiKey: k", "Authorization: Basic eA=="}, nil, Credential{"k", "ApiKey", ""}, nil},
 		{"basic alone", normal, "", fields{"Authorization: Basic eA=="}, nil, Credential{}, errNone},
@@ -41,8 +41,8 @@ func TestFind(t *testing.T) {
 		{"an empty field", normal, "", fields{"Authorization: "}, nil, Credential{}, errNone},
 
 		{"key twice", normal, "", fields{"ApiKey: k", "ApiKey: k"}, nil, Credential{}, errTwo},
-		{"key twice in the query", normal, "", nil, fields{"ApiKey: k", "ApiKey: l"}, Credential{}, errTwo},
-		{"key in both", normal, "", fields{"ApiKey: k"}, fields{"ApiKey: k"}, Credential{}, errTwo},
+		{"key twice in the query", normal, "", nil, params{"ApiKey: k", "ApiKey: l"}, Credential{}, errTwo},
+		{"key in both", normal, "", fields{"ApiKey: k"}, params{"ApiKey: k"}, Credential{}, errTwo},
 		{"key and token", normal, "", fields{"ApiKey: k", "Authorization: Bearer t"}, nil, Credential{}, errTwo},
 		{"token twice", normal, "", fields{"Authorization: Bearer t", "Authorization: Bearer u"}, nil, Credential{}, errTwo},
 		{"basic and token", normal, "", fields{"Authorization: Basic eA==", "Authorization: Bearer u"}, nil, Credential{}, errTwo},
@@ -53,8 +53,8 @@ func TestFind(t *testing.T) {
 		{"bearer of nothing", normal, "", fields{"Authorization: Bearer"}, nil, Credential{}, errBlank},
 		{"bearer of space", normal, "", fields{"Authorization: Bearer  "}, nil, Credential{}, errBlank},
 		{"empty key", normal, "", fields{"ApiKey: "}, nil, Credential{}, errBlank},
-		{"empty key in the query", normal, "", nil, fields{"ApiKey: "}, Credential{}, errBlank},
-		{"key with a space", normal, "", nil, fields{"ApiKey: a b"}, Credential{}, errBlank},
+		{"empty key in the query", normal, "", nil, params{"ApiKey: "}, Credential{}, errBlank},
+		{"key with a space", normal, "", nil, params{"ApiKey: a b"}, Credential{}, errBlank},
 	} {
 		var query Source
 		if test.query != nil {
@@ -135,9 +135,24 @@ func TestAuthenticateAllocates(t *testing.T) {
 	}
 }
 
+// Other gateways call the parameter apikey.
+func TestFindKeyParam(t *testing.T) {
+	a := NewAuthenticator(AuthenticatorOptions{})
+	none := fields(nil)
+	for name, ok := range map[string]bool{"ApiKey": true, "apikey": true, "APIKEY": false} {
+		c, err := a.Find(none, params{name + ": k"}, "")
+		if (err == nil) != ok || ok && (c.Text != "k" || c.Param != name) {
+			t.Errorf("%s: %+v, %v", name, c, err)
+		}
+	}
+	if _, err := a.Find(none, params{"ApiKey: k", "apikey: k"}, ""); KindOf(err) != Invalid {
+		t.Errorf("both names: %v", err)
+	}
+}
+
 func TestErrors(t *testing.T) {
 	for kind, want := range map[Kind]string{
-		Missing: "missing", Invalid: "invalid", Expired: "expired", WrongKeyType: "wrong-key-type",
+		Missing: "missing", Invalid: "invalid", Expired: "expired",
 		Forbidden: "forbidden", Unavailable: "unavailable", 0: "unknown", 99: "unknown",
 	} {
 		if got := kind.String(); got != want {
@@ -150,10 +165,10 @@ func TestErrors(t *testing.T) {
 	if got := KindOf(errors.New("x")); got != Invalid {
 		t.Errorf("kind of another error = %v", got)
 	}
-	if got := KindOf(errors.Join(errors.New("x"), ErrNotSubscribed)); got != Forbidden {
+	if got := KindOf(errors.Join(errors.New("x"), errNotPermitted)); got != Forbidden {
 		t.Errorf("kind of a wrapped error = %v", got)
 	}
-	if got, want := ErrWrongKeyType.Error(), "wrong-key-type credentials: the API has no endpoints for the type of the key"; got != want {
+	if got, want := errNone.Error(), "missing credentials: request has no credentials"; got != want {
 		t.Errorf("error = %q, want %q", got, want)
 	}
 }

@@ -15,9 +15,6 @@ const (
 	Invalid
 	// Expired: they are genuine and their time is over (900903, 401).
 	Expired
-	// WrongKeyType: the API has no endpoints for the key's type (900901 with a
-	// text of its own, 401). The gateway finds this out, not this package.
-	WrongKeyType
 	// Forbidden: they are genuine and may not be used here: no subscription to
 	// the API, or a client address that the key does not permit (900908, 403).
 	Forbidden
@@ -35,8 +32,6 @@ func (k Kind) String() string {
 		return "invalid"
 	case Expired:
 		return "expired"
-	case WrongKeyType:
-		return "wrong-key-type"
 	case Forbidden:
 		return "forbidden"
 	case Unavailable:
@@ -68,11 +63,5 @@ func KindOf(err error) Kind {
 	}
 	return Invalid
 }
-
-// ErrNotSubscribed refuses a caller whose application has no subscription.
-var ErrNotSubscribed = &Error{Forbidden, "the application has no subscription to the API"}
-
-// ErrWrongKeyType refuses a key of a type for which the API has no endpoints.
-var ErrWrongKeyType = &Error{WrongKeyType, "the API has no endpoints for the type of the key"}
 
 func invalid(reason string) *Error { return &Error{Invalid, reason} }

@@ -104,7 +104,7 @@ func TestFindIsUnambiguous(t *testing.T) {
 		for _, p := range queries {
 			if random.IntN(4) == 0 {
 				query = append(query, p)
-				if strings.HasPrefix(p, "ApiKey") {
+				if strings.HasPrefix(p, "ApiKey") || strings.HasPrefix(p, "apikey") {
 					credentials++
 				}
 			}
