@@ -1,6 +1,8 @@
 package project
 
 import (
+	"strings"
+
 	"github.com/weir-project/weir"
 	"github.com/weir-project/weir/gateway/identity"
 	"github.com/weir-project/weir/policy"
@@ -117,7 +119,7 @@ func (f *applicationFile) subscribe(o object, a *identity.Application) {
 			continue
 		}
 		if first, ok := seen[sub]; ok {
-			item.fault("subscribes to %s %s a second time, first in line %d", sub.API, sub.Version, first.node.Line)
+			item.fault("subscribes to %s a second time, first in line %d", strings.TrimSpace(sub.API+" "+sub.Version), first.node.Line)
 		}
 		seen[sub] = item
 		sub.Tier = f.tier(s, policy.Subscription)

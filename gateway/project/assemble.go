@@ -2,7 +2,9 @@ package project
 
 import (
 	"errors"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/weir-project/weir/gateway"
@@ -186,7 +188,7 @@ func (l *loader) checkTiers(policies []policy.Policy) {
 		uses = append(uses, f.tiers...)
 	}
 	for _, u := range uses {
-		if tierExists(policies, u.kind, u.name) {
+		if tierExists(policies, u.kind, u.name) || l.policies.named[policyName{u.kind, u.name}] {
 			continue
 		}
 		var names []string
@@ -247,8 +249,33 @@ func (l *loader) checkRest(d *gateway.Definition) {
 		l.each(definitionDir, err)
 	}
 	if _, err := identity.NewDirectory(d.Applications); err != nil {
-		l.each(applicationName, err)
+		for line := range strings.Lines(err.Error()) {
+			l.directoryFault(strings.TrimSpace(line))
+		}
 	}
+}
+
+// directoryPlace is how the faults of a directory begin: with the number of the
+// application.
+var directoryPlace = regexp.MustCompile(`^application (\d+) `)
+
+func (l *loader) directoryFault(text string) {
+	if m := directoryPlace.FindStringSubmatch(text); m != nil && l.applications != nil {
+		if i, err := strconv.Atoi(m[1]); err == nil && i <= len(l.applications.places) {
+			l.applications.places[i-1].fault("%s", text)
+			return
+		}
+	}
+	l.fault(applicationName, "%s", text)
+}
+
+// checkCompiled makes what a gateway makes of a definition that is not a
+// project's.
+func (l *loader) checkCompiled(d *gateway.Definition) {
+	if _, err := policy.Compile(d.Policies, policy.Options{Compiler: rule.New()}); err != nil {
+		l.each("", err)
+	}
+	l.checkRest(d)
 }
 
 // each reports the lines of an error as faults of a file.

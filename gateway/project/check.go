@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -133,7 +134,7 @@ func (v value) doubtful(err error) {
 // wrong reports what makes a document invalid.
 func (v value) wrong(err error) {
 	before := len(v.report.faults)
-	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+	if strings.Contains(err.Error(), "cannot unmarshal") {
 		v.misshapen()
 	} else if strings.Contains(err.Error(), "resolve") || strings.Contains(err.Error(), "ref") {
 		v.danglingReferences()
@@ -149,7 +150,8 @@ func (v value) wrong(err error) {
 func plainly(err error) string {
 	text, _, _ := strings.Cut(err.Error(), "\n")
 	text = strings.TrimPrefix(text, "json: ")
-	text = strings.NewReplacer("Go struct field ", "", "Go value", "value").Replace(text)
+	text = strings.NewReplacer("Go struct field ", "", "Go value", "value", "map[string]interface {}", "mapping",
+		"map[string]json.RawMessage", "mapping", "[]interface {}", "list").Replace(text)
 	if len(text) > 300 {
 		text = strings.ToValidUTF8(text[:300], "") + "…"
 	}
@@ -161,18 +163,54 @@ func plainly(err error) string {
 func (v value) locate(err error) value {
 	at := v
 	if e, ok := errors.AsType[*openapi3.SectionValidationError](err); ok {
-		at, _ = v.at(e.Section)
+		at, _ = v.keyAt(e.Section)
 	}
+	// Some errors name their path only in words.
+	for _, m := range inQuotes.FindAllStringSubmatch(err.Error(), 4) {
+		if key, ok := v.keyAt("paths", m[1]); ok {
+			at = key
+			break
+		}
+	}
+	path, method := "", ""
 	if e, ok := errors.AsType[*openapi3.PathValidationError](err); ok {
-		at, _ = v.at("paths", e.Path)
+		path = e.Path
 	}
 	if e, ok := errors.AsType[*openapi3.OperationValidationError](err); ok {
-		at, _ = at.at(strings.ToLower(e.Method))
+		method = e.Method
+	}
+	if e, ok := errors.AsType[*openapi3.PathParametersError](err); ok {
+		path, method = e.Path, e.Method
+	}
+	if key, ok := v.keyAt("paths", path); ok {
+		at = key
+		if key, ok := v.keyAt("paths", path, strings.ToLower(method)); ok {
+			at = key
+		}
 	}
 	if e, ok := errors.AsType[*openapi3.ComponentValidationError](err); ok {
-		at, _ = v.at("components", componentLists[e.Section], e.Name)
+		if key, ok := v.keyAt("components", componentLists[e.Section], e.Name); ok {
+			at = key
+		}
 	}
 	return at
+}
+
+// inQuotes finds what an error quotes.
+var inQuotes = regexp.MustCompile(`"([^"]+)"`)
+
+// keyAt returns the last key of a path of keys, and whether it is there.
+func (v value) keyAt(keys ...string) (value, bool) {
+	last := len(keys) - 1
+	if v, ok := v.at(keys[:last]...); ok {
+		pairs, _ := v.pairs()
+		for _, p := range pairs {
+			if p.name == keys[last] {
+				return p.key, true
+			}
+		}
+	}
+	return v, false
 }
 
 // componentLists are where components stand, by what errors call them.

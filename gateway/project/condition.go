@@ -16,7 +16,7 @@ func readGroup(v value) (g policy.Group, conditions []value) {
 	if !ok {
 		return g, nil
 	}
-	g.Description = o.text("description")
+	g.Description = o.prose("description")
 	g.Limit, _ = o.limit()
 	list, ok := o.get("conditions")
 	if !ok {

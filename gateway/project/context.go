@@ -21,6 +21,9 @@ func (d *openAPI) context(file string) (string, value) {
 		}
 		text = strings.ReplaceAll(text, "{version}", d.out.api.Version)
 		context, err := canonicalContext(text)
+		if strings.ContainsAny(text, "{}") {
+			err = "has a parameter; only {version} can stand in it"
+		}
 		if err != "" {
 			v.fault("x-wso2-basePath %s %s", quoted(text), err)
 		}

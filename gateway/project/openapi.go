@@ -38,13 +38,16 @@ func readDefinition(name string, text []byte, r *report) *definitionFile {
 	if doc == nil {
 		return nil
 	}
+	before := len(r.faults)
 	d := &openAPI{value: *doc, out: &definitionFile{value: *doc}}
 	if !d.info() {
 		return nil
 	}
 	d.readAPI()
 	d.readPaths()
-	d.checkEndpoints()
+	if len(r.faults) == before {
+		d.checkEndpoints()
+	}
 	return d.out
 }
 
@@ -105,16 +108,14 @@ func (v value) specification() (version string, old bool) {
 	return version, old
 }
 
-// at returns the value at a path of keys, and whether there is one.
+// at returns the value at a path of keys, and whether there is one. If there is
+// none, the value is empty, and its place that of what lacks it.
 func (v value) at(keys ...string) (value, bool) {
 	for _, k := range keys {
-		pairs, ok := v.pairs()
-		if !ok {
-			return v, false
-		}
+		pairs, _ := v.pairs()
 		i := slices.IndexFunc(pairs, func(p pair) bool { return p.name == k })
 		if i < 0 {
-			return v, false
+			return value{place{v.file, &yaml.Node{Line: v.node.Line, Column: v.node.Column}, v.path}, v.report}, false
 		}
 		v = pairs[i].value
 	}
@@ -247,25 +248,38 @@ func (d *openAPI) follow(v value, hops int) value {
 }
 
 // checkEndpoints reports an API without backends. Servers are never taken for
-// them: their URLs are of those who call, often of this very gateway.
+// them: their URLs are for those who call, often of this very gateway.
 func (d *openAPI) checkEndpoints() {
+	at, lacks := d.lacksEndpoints()
+	if !lacks {
+		return
+	}
+	backend := "https://backend.example.com"
+	if server := d.server(); server != "" {
+		backend = server
+	}
+	at.fault("has no endpoints: add 'x-wso2-production-endpoints: {urls: [%s]}' with the address of the backend", quoted(backend))
+}
+
+// lacksEndpoints reports whether the API, or one of its resources (where others
+// have endpoints), has no backend, and where that shows.
+func (d *openAPI) lacksEndpoints() (value, bool) {
 	api := &d.out.api
 	if api.Production != nil || api.Sandbox != nil {
-		return
+		return d.value, false
 	}
+	if len(api.Resources) == 0 {
+		return d.value, true
+	}
+	some := slices.ContainsFunc(api.Resources, func(r gateway.Resource) bool { return r.Production != nil || r.Sandbox != nil })
 	for i, r := range api.Resources {
-		if r.Production != nil || r.Sandbox != nil {
-			continue
+		switch {
+		case r.Production != nil || r.Sandbox != nil:
+		case some:
+			return d.out.resources[i], true
+		default:
+			return d.value, true
 		}
-		at := d.value
-		if i > 0 { // others have some: name the one that lacks them
-			at = d.out.resources[i]
-		}
-		backend := "https://backend.example.com"
-		if server := d.server(); server != "" {
-			backend = server
-		}
-		at.fault("has no endpoints: add the line 'x-wso2-production-endpoints: {urls: [%s]}' with the address of the backend", quoted(backend))
-		return
 	}
+	return d.value, false
 }

@@ -3,6 +3,7 @@ package project
 import (
 	"errors"
 	"math"
+	"strings"
 
 	"github.com/weir-project/weir/limiter"
 	"github.com/weir-project/weir/policy"
@@ -16,6 +17,13 @@ type policyFile struct {
 	policies   []policyPlace
 	rules      []value
 	denies     []value
+	named      map[policyName]bool // also those that are at fault
+}
+
+// A policyName is what tells policies apart.
+type policyName struct {
+	kind policy.Kind
+	name string
 }
 
 // A policyPlace is where a policy stands.
@@ -34,7 +42,7 @@ var policyLists = map[string]policy.Kind{
 
 // readPolicies reads a policies.yaml. Faults go to the report.
 func readPolicies(name string, text []byte, r *report) *policyFile {
-	f := &policyFile{}
+	f := &policyFile{named: map[policyName]bool{}}
 	root, err := readDocument(name, text, r)
 	if err != nil {
 		r.fault(err.(*Fault))
@@ -73,9 +81,11 @@ func (f *policyFile) policy(item value, kind policy.Kind) {
 		return
 	}
 	p := policy.Policy{Kind: kind, Name: pairs[0].name}
-	if _, ok := pairs[0].key.nonEmpty(); !ok {
+	if strings.TrimSpace(p.Name) == "" {
+		pairs[0].key.fault("a policy must have a name")
 		return
 	}
+	f.named[policyName{kind, p.Name}] = true
 	known := append([]string{"description"}, limitKeys...)
 	switch kind {
 	case policy.Advanced:
@@ -89,7 +99,7 @@ func (f *policyFile) policy(item value, kind policy.Kind) {
 	if !ok {
 		return
 	}
-	p.Description = o.text("description")
+	p.Description = o.prose("description")
 	p.PassOnQuotaReach = !o.boolean("stopOnQuotaReach", true)
 	if p.Limit, ok = o.limit(); !ok {
 		return
@@ -101,12 +111,16 @@ func (f *policyFile) policy(item value, kind policy.Kind) {
 		return
 	}
 	at := policyPlace{value: value{pairs[0].key.place, item.report}}
-	if v, ok := o.get("conditionalGroups"); ok {
+	if v, there := o.get("conditionalGroups"); there {
+		before := len(item.report.faults)
 		for _, g := range v.list() {
 			group, conditions := readGroup(g)
 			p.Groups = append(p.Groups, group)
 			at.groups = append(at.groups, g)
 			at.conditions = append(at.conditions, conditions)
+		}
+		if len(item.report.faults) > before {
+			return
 		}
 	}
 	f.definition.Policies = append(f.definition.Policies, p)
@@ -172,7 +186,7 @@ func (f *policyFile) rule(item value) {
 	if !ok {
 		return
 	}
-	rule := policy.CustomRule{Description: o.text("description"), When: o.text("when")}
+	rule := policy.CustomRule{Description: o.prose("description"), When: o.prose("when")}
 	rule.Name, ok = o.required("name", "answers and logs name the rule by it")
 	key, hasKey := o.required("key", "requests with the same key share a counter, for example $apiContext:$clientIp")
 	rule.Key = key

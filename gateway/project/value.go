@@ -182,6 +182,25 @@ func (o object) text(key string) string {
 	return s
 }
 
+// prose returns the text at key, which may go over several lines.
+func (o object) prose(key string) string {
+	v, ok := o.get(key)
+	if !ok {
+		return ""
+	}
+	line := *v.node
+	line.Value = strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' {
+			return ' '
+		}
+		return r
+	}, line.Value)
+	if _, ok := (value{place{v.file, &line, v.path}, v.report}).text(); !ok {
+		return ""
+	}
+	return strings.TrimSpace(v.node.Value)
+}
+
 // required returns the text at key, which must be there.
 func (o object) required(key, why string) (string, bool) {
 	v, ok := o.get(key)
@@ -214,7 +233,7 @@ func nearest(text string, candidates []string) string {
 	if len(text) > 100 {
 		return ""
 	}
-	best, least := "", min(3, len(text)/3)+1
+	best, least := "", 1+min(1+len(text)/4, 3)
 	for _, c := range candidates {
 		if d := distance(strings.ToLower(text), strings.ToLower(c)); d < least {
 			best, least = c, d
