@@ -17,6 +17,11 @@ type Pipeline interface {
 	Finish(x *gateway.Exchange, o gateway.Outcome)
 }
 
+var (
+	_ Pipeline = (*gateway.Gateway)(nil)
+	_ Meter    = (*gateway.Gateway)(nil)
+)
+
 // A Meter is a Pipeline that counts what passes on long streams while they last.
 // Both methods are called between Admit and Finish, never two at a time for one
 // Exchange.

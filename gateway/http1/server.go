@@ -29,7 +29,7 @@ type Options struct {
 	// Pipeline decides on calls; required. If it is a [Meter] too, it counts
 	// what passes on streams.
 	Pipeline Pipeline
-	// Log receives what should not happen; nil means slog.Default.
+	// Log receives what should not happen; nil: nobody.
 	Log *slog.Logger
 
 	// ReadHeaderTimeout bounds the time from a head's first byte, or from the
@@ -70,7 +70,7 @@ func (o Options) complete() (Options, error) {
 		return o, errors.New("http1: Pipeline is missing")
 	}
 	if o.Log == nil {
-		o.Log = slog.Default()
+		o.Log = slog.New(slog.DiscardHandler)
 	}
 	for _, d := range []struct {
 		name string

@@ -67,11 +67,11 @@ func (c *Certificates) Reload() error {
 // checkEvery is how often Run looks at the files.
 const checkEvery = 5 * time.Second
 
-// Run reloads the files when they have changed, until ctx is done. A nil log means
-// slog.Default.
+// Run reloads the files when they have changed, until ctx is done. It tells log,
+// unless that is nil, what came of it.
 func (c *Certificates) Run(ctx context.Context, log *slog.Logger) error {
 	if log == nil {
-		log = slog.Default()
+		log = slog.New(slog.DiscardHandler)
 	}
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()

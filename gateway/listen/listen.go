@@ -51,7 +51,7 @@ type Options struct {
 	// Grace is how long calls in progress may take to end when the Listener
 	// stops; 15 s.
 	Grace time.Duration
-	// Log receives what should not happen; nil means slog.Default.
+	// Log receives what should not happen; nil: nobody.
 	Log *slog.Logger
 }
 
@@ -80,7 +80,7 @@ func (o Options) complete() (Options, error) {
 		o.MaxConnsPerIP = 256
 	}
 	if o.Log == nil {
-		o.Log = slog.Default()
+		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return o, nil
 }

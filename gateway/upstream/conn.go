@@ -25,6 +25,7 @@ type Conn struct {
 	Buffer []byte
 
 	probe   socket.Probe
+	opened  time.Time // first kept
 	since   time.Time // unused since
 	readBy  time.Time // deadlines as last set
 	writeBy time.Time
@@ -117,10 +118,14 @@ func (r *Registry) DialContext(ctx context.Context, network, addr string) (net.C
 // end, with nothing after it, and not use c any more.
 func (c *Conn) Keep(now time.Time) {
 	c.since = now
+	if c.opened.IsZero() {
+		c.opened = now
+	}
 	if len(c.Buffer) > bufferSize {
 		c.Buffer = make([]byte, bufferSize)
 	}
-	if !c.Target.idle.put(c, c.Target.registry.options.MaxIdle) {
+	o := &c.Target.registry.options
+	if now.Sub(c.opened) >= o.MaxAge || !c.Target.idle.put(c, o.MaxIdle) {
 		c.Close()
 	}
 }

@@ -115,6 +115,26 @@ func TestKept(t *testing.T) {
 	}
 }
 
+// Connections are given up after a time, however busy they are.
+func TestMaxAge(t *testing.T) {
+	url, accepted := listen(t)
+	x := newTargets(t, Options{MaxAge: time.Minute}, url)[0]
+	now := time.Unix(1000, 0)
+	c := dial(t, x)
+	defer (<-accepted).Close()
+	for range 6 {
+		c.Keep(now)
+		if got := x.Kept(now); got != c {
+			t.Fatalf("after %v: got another", now.Sub(time.Unix(1000, 0)))
+		}
+		now = now.Add(10 * time.Second)
+	}
+	c.Keep(now)
+	if got := x.Kept(now); got != nil {
+		t.Error("after a minute it is still kept")
+	}
+}
+
 func TestRunExpires(t *testing.T) {
 	url, accepted := listen(t)
 	r, err := New(Options{KeepAlive: 40 * time.Millisecond})

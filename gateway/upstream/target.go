@@ -50,7 +50,7 @@ func (t *Target) Failed(now time.Time) {
 		return
 	}
 	h.failures = min(h.failures+1, 16)
-	wait := min(firstBackoff<<(h.failures-1), t.registry.options.MaxBackoff)
+	wait := min(firstBackoff<<(h.failures-1), t.Options().MaxBackoff)
 	h.until = now.Add(wait*3/4 + rand.N(wait/4+1))
 	h.probing = time.Time{}
 	t.down.Store(true)
@@ -84,7 +84,7 @@ func (t *Target) available(now time.Time) bool {
 	if now.Before(h.until) || now.Before(h.probing) {
 		return false
 	}
-	h.probing = now.Add(t.registry.options.ConnectTimeout + time.Second)
+	h.probing = now.Add(t.Options().ConnectTimeout + time.Second)
 	return true
 }
 
@@ -95,8 +95,14 @@ func (t *Target) retryAt() time.Time {
 	return t.health.until
 }
 
-// Options returns the options of the registry that t belongs to.
-func (t *Target) Options() *Options { return &t.registry.options }
+// Options returns the options of the registry that t belongs to; the defaults for
+// a Target that was made by hand. They must not be changed.
+func (t *Target) Options() *Options {
+	if t.registry == nil {
+		return &defaults
+	}
+	return &t.registry.options
+}
 
 var (
 	errScheme = errors.New("the scheme must be http or https")

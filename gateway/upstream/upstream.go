@@ -35,6 +35,9 @@ type Options struct {
 	// KeepAlive is for how long an unused connection is kept; 50 s. It should
 	// be less than the time after which backends close it.
 	KeepAlive time.Duration
+	// MaxAge is for how long a connection is used at all, so that backends that
+	// joined or moved get their share; 10 min.
+	MaxAge time.Duration
 	// MaxIdle is how many unused connections are kept for a target; 256.
 	MaxIdle int
 	// MaxBackoff is the longest time for which a failed target is avoided; 30 s.
@@ -52,6 +55,7 @@ var defaults = Options{
 	ResponseTimeout: 30 * time.Second,
 	IdleTimeout:     60 * time.Second,
 	KeepAlive:       50 * time.Second,
+	MaxAge:          10 * time.Minute,
 	MaxIdle:         256,
 	MaxBackoff:      30 * time.Second,
 }
@@ -67,6 +71,7 @@ func (o Options) complete() (Options, error) {
 		{"ResponseTimeout", &o.ResponseTimeout, defaults.ResponseTimeout},
 		{"IdleTimeout", &o.IdleTimeout, defaults.IdleTimeout},
 		{"KeepAlive", &o.KeepAlive, defaults.KeepAlive},
+		{"MaxAge", &o.MaxAge, defaults.MaxAge},
 		{"MaxBackoff", &o.MaxBackoff, defaults.MaxBackoff},
 	} {
 		switch {
@@ -177,16 +182,17 @@ func (r *Registry) target(text string) (*Target, error) {
 // then it closes all that are unused.
 func (r *Registry) Run(ctx context.Context) error {
 	r.setUp()
-	tick := time.NewTicker(max(r.options.KeepAlive/4, 10*time.Millisecond))
-	defer tick.Stop()
+	every := max(r.options.KeepAlive/4, 10*time.Millisecond)
 	for {
-		select {
-		case <-ctx.Done():
+		pause, cancel := context.WithTimeout(ctx, every)
+		<-pause.Done()
+		cancel()
+		if ctx.Err() != nil {
 			r.expire(time.Time{})
 			return nil
-		case now := <-tick.C:
-			r.expire(now.Add(-r.options.KeepAlive))
 		}
+		now, _ := pause.Deadline()
+		r.expire(now.Add(-r.options.KeepAlive))
 	}
 }
 
