@@ -114,7 +114,7 @@ func newRoot(e Env) *cobra.Command {
 		&cobra.Group{ID: groupServe, Title: "Serve it:"},
 	)
 	root.AddCommand(
-		newInit(), newKey(), newBuild(),
+		newInit(), newImport(), newKey(), newValidate(e), newBuild(),
 		newGateway(e), newExplain(e), newDemo(e),
 		newVersion(), newDocs(root),
 	)

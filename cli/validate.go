@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weir-project/weir/config"
+	"github.com/weir-project/weir/gateway/project"
+)
+
+const aboutValidate = `Check projects, their files on their own (API definitions, policies, applications,
+configurations), and artifacts. Each fault is a line with its place.`
+
+func newValidate(e Env) *cobra.Command {
+	var out output
+	c := &cobra.Command{
+		Use:     "validate FILE...",
+		Short:   "Check projects, files of projects, and artifacts",
+		Long:    aboutValidate,
+		GroupID: groupProject,
+		Example: `  weir validate petstore
+  weir validate petstore/policies.yaml petstore/conf/micro-gw.conf
+  weir validate petstore -o json`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("FILE is missing: a project's folder or a file of one")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			findings, err := validateAll(args, e.Getenv)
+			if out.json() {
+				if printErr := out.print(c, findings); printErr != nil || err == nil {
+					return printErr
+				}
+				return errors.New("not valid; the output says why")
+			}
+			for i := range findings {
+				f := &findings[i]
+				switch f.Severity {
+				case fine:
+					fmt.Fprintf(c.OutOrStdout(), "%s: %s is valid\n", f.File, f.Message)
+				case warning:
+					fmt.Fprintf(c.ErrOrStderr(), "weir: warning: %s\n", f.text)
+				}
+			}
+			return err
+		},
+	}
+	out.flag(c, "text")
+	return c
+}
+
+// The severities of findings.
+const (
+	fine    = "fine"
+	warning = "warning"
+	fault   = "fault"
+)
+
+// A finding is something that validate found in a file. Its JSON form is stable.
+type finding struct {
+	Severity string `json:"severity"`
+	File     string `json:"file"`
+	Line     int    `json:"line,omitempty"`
+	Column   int    `json:"column,omitempty"`
+	Path     string `json:"path,omitempty"` // in the file's own terms
+	Message  string `json:"message"`        // what the file is, if it is fine
+
+	text string // in one line, with its place
+}
+
+// validateAll checks the files and returns what was found. The error has the faults.
+func validateAll(names []string, getenv func(string) string) ([]finding, error) {
+	findings := []finding{}
+	checkConfig := func(path string) error {
+		_, err := config.Load(path, getenv)
+		return err
+	}
+	var errs []error
+	for _, name := range names {
+		content, warnings, err := project.Validate(name, checkConfig)
+		for _, w := range warnings {
+			findings = append(findings, newFinding(warning, w))
+		}
+		if err == nil {
+			findings = append(findings, finding{Severity: fine, File: name, Message: string(content)})
+			continue
+		}
+		errs = append(errs, err)
+		for _, one := range unjoin(err) {
+			findings = append(findings, newFinding(fault, one))
+		}
+	}
+	return findings, errors.Join(errs...)
+}
+
+// unjoin returns the errors that err is made of.
+func unjoin(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only err itself may be a list
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, unjoin(e)...)
+	}
+	return all
+}
+
+// newFinding returns the finding that an error of package project or config is.
+func newFinding(severity string, err error) finding {
+	f := finding{Severity: severity, Message: err.Error(), text: err.Error()}
+	if p, ok := errors.AsType[*project.Fault](err); ok {
+		f.File, f.Line, f.Column, f.Path, f.Message = p.File, p.Line, p.Column, p.Path, p.Message
+	} else if c, ok := errors.AsType[*config.Fault](err); ok {
+		f.File, f.Line, f.Path, f.Message = c.File, c.Line, c.Key, c.Message
+	}
+	return f
+}
