@@ -168,7 +168,7 @@ func makeWeir(dir, addr, backend, binary string) (system, error) {
 	files := map[string]string{
 		"policies.yaml":     benchPolicies(),
 		"applications.yaml": benchApplications,
-		"conf/micro-gw.conf": fmt.Sprintf("[listenerConfig]\nhost = %q\nhttpPort = %s\nhttpsPort = 0\n[managementConfig]\nport = 0\n",
+		"conf/micro-gw.conf": fmt.Sprintf("[listenerConfig]\nhost = %q\nhttpPort = %s\n[management]\nport = -1\n",
 			host, port),
 	}
 	if out, err := exec.Command(binary, "init", project, "-a", openapi).CombinedOutput(); err != nil {
@@ -179,7 +179,7 @@ func makeWeir(dir, addr, backend, binary string) (system, error) {
 			return system{}, err
 		}
 	}
-	key, err := exec.Command(binary, "key", "create", project, "--application", "shop", "--type", "PRODUCTION", "-q").Output()
+	key, err := exec.Command(binary, "key", "create", project, "--application", "shop", "--type", "PRODUCTION").Output()
 	if err != nil {
 		return system{}, fmt.Errorf("key create: %w", err)
 	}
