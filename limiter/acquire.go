@@ -8,6 +8,9 @@ func (l *Limiter) acquire(ns int64, checks []Check, counters []counter) {
 	for attempt := 0; ; attempt++ {
 		switch l.tryAcquire(checks, counters) {
 		case acquired:
+			for i := range counters {
+				counters[i].meta = used(counters[i].meta)
+			}
 			return
 		case absent:
 			l.acquireNew(ns, checks, counters)
@@ -69,7 +72,6 @@ func (c *counter) take(k *Check, before []counter) outcome {
 		c.release()
 		return absent
 	}
-	c.meta = used(c.meta)
 	return acquired
 }
 

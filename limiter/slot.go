@@ -32,7 +32,7 @@ const (
 	dead = 1 // forgotten: may be used again, probes go on
 )
 
-// The bits of meta: two flags, how often it was used lately, the kind, the index
+// The bits of meta: two flags, how often a held key was used lately, the kind, the index
 // of the side record (ring or share) plus one, the capacity as a small float
 // rounded down, and the span.
 const (
