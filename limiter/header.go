@@ -17,9 +17,10 @@ import (
 func AppendPolicy(dst []byte, name string, l *Limit) []byte {
 	dst = appendItem(dst, name)
 	dst = appendInteger(append(dst, ";q="...), l.Count)
-	if l.Cost == Bytes {
+	switch l.Cost {
+	case Bytes:
 		dst = append(dst, `;qu="content-bytes"`...)
-	} else if l.Cost == Events {
+	case Events:
 		dst = append(dst, `;qu="events"`...)
 	}
 	if w := l.Window.usual() / int64(time.Second); w > 0 {

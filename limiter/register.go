@@ -64,7 +64,7 @@ func (l *Limiter) SetOthers(now time.Time, limit *Limit, key Key, ends time.Time
 		return false
 	}
 	if side(c.meta) == 0 {
-		c.meta, _ = t.newSide(c.meta)
+		c.meta = t.newSide(c.meta)
 	}
 	t.shares[side(c.meta)-1].others = max(others, 0)
 	return true

@@ -77,7 +77,7 @@ func (sh *shard) begin(c *counter, l *Limit, ns, carried int64) {
 	case FixedWindow:
 		_, c.slot.window = l.Window.bounds(ns)
 	case SlidingWindow:
-		c.meta, _ = c.table.newSide(c.meta)
+		c.meta = c.table.newSide(c.meta)
 		c.ring().start(ns, ringWidth(l), 0)
 		c.slot.window = c.ring().ends()
 	}
@@ -226,10 +226,10 @@ func (sh *shard) sweep(ns int64) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	sh.over.sweep(ns)
-	if sh.live.Load() == 0 && len(sh.table.Load().slots) <= smallest {
+	t := sh.table.Load()
+	if t.used == 0 && len(t.slots) == smallest {
 		return
 	}
-	t := sh.table.Load()
 	for i := range t.slots {
 		s := &t.slots[i]
 		if s.hash.Load() <= dead {
@@ -243,7 +243,8 @@ func (sh *shard) sweep(ns int64) {
 		t.forget(s, c.meta)
 		sh.live.Add(-1)
 	}
-	if live := int(sh.live.Load()); spare(live)*2 < t.room() || spare(len(t.rings)-len(t.freeRings))*2 < len(t.rings) {
+	live := int(sh.live.Load())
+	if len(t.slots) > smallest && 2*spare(live) < t.room() || t.wasteful() {
 		sh.rebuild(ns, sides{}, nil)
 	}
 }

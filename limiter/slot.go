@@ -93,7 +93,7 @@ const (
 
 //go:noinline
 func spin(turns int) {
-	for range turns { //nolint:revive // it only has to take its time
+	for range turns { // it only has to take its time
 	}
 }
 

@@ -56,6 +56,12 @@ func countdown(n int) []uint32 {
 // room returns how many slots may be used.
 func (t *table) room() int { return len(t.slots) * full / 32 }
 
+// wasteful reports whether most of the side records are not in use.
+func (t *table) wasteful() bool {
+	inUse := len(t.rings) - len(t.freeRings) + len(t.shares) - len(t.freeShares)
+	return 2*spare(inUse)+1 < len(t.rings)+len(t.shares)
+}
+
 // home returns where the probe for h begins.
 func (t *table) home(h uint64) int {
 	i, _ := bits.Mul64(h, uint64(len(t.slots)))
@@ -124,19 +130,16 @@ func (t *table) freeSide(meta uint64) {
 	}
 }
 
-// newSide returns meta with a side record for its kind; ok is false if there
-// is none to be had.
-func (t *table) newSide(meta uint64) (_ uint64, ok bool) {
+// newSide returns meta with a side record for its kind, of which one is free.
+func (t *table) newSide(meta uint64) uint64 {
 	list := &t.freeShares
 	if kind(meta) == SlidingWindow {
 		list = &t.freeRings
 	}
-	if len(*list) == 0 {
-		return meta, false
-	}
-	n := (*list)[len(*list)-1]
-	*list = (*list)[:len(*list)-1]
-	return withSide(meta, n), true
+	last := len(*list) - 1
+	n := (*list)[last]
+	*list = (*list)[:last]
+	return withSide(meta, n)
 }
 
 // adopt copies a locked slot of another table, with its side record, for which
@@ -146,7 +149,7 @@ func (t *table) adopt(from *table, s *slot, meta uint64) {
 	t.used++
 	to.window, to.spent = s.window, s.spent
 	if n := side(meta); n != 0 {
-		meta, _ = t.newSide(withSide(meta, 0))
+		meta = t.newSide(withSide(meta, 0))
 		if m := side(meta); kind(meta) == SlidingWindow {
 			t.rings[m-1] = from.rings[n-1]
 		} else {
