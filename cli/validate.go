@@ -99,7 +99,7 @@ func validateAll(names []string, getenv func(string) string) ([]finding, error) 
 
 // unjoin returns the errors that err is made of.
 func unjoin(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only err itself may be a list
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
 	}
