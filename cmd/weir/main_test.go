@@ -47,7 +47,7 @@ func TestExitCodes(t *testing.T) {
 	} {
 		err := program(t, t.TempDir(), tt.args...).Run()
 		code := 0
-		if e, ok := err.(*exec.ExitError); ok { //nolint:errorlint // Run returns it as it is
+		if e, ok := err.(*exec.ExitError); ok {
 			code = e.ExitCode()
 		}
 		if code != tt.code {
