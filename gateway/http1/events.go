@@ -38,39 +38,25 @@ func (e *events) pass(c *conn, data []byte) error {
 		}
 		return c.put(data)
 	}
-	from := 0
+	from := 0 // where the part of data that passes begins
 	for i, b := range data {
-		if e.cr {
+		switch {
+		case b == '\n' && e.cr:
 			e.cr = false
-			if b == '\n' {
-				if e.dropLF {
-					from = i + 1
-				}
-				continue
-			}
-		}
-		if b == '\n' || b == '\r' {
-			e.cr = b == '\r'
-			if e.dropLF = !e.inLine && e.drop; e.dropLF {
+			if e.dropLF {
 				from = i + 1
 			}
-			if !e.inLine {
-				e.inEvent, e.drop = false, false
+			continue
+		case b == '\n' || b == '\r':
+			if e.endLine(b); e.dropLF {
+				from = i + 1
 			}
-			e.inLine = false
 			continue
 		}
+		e.cr = false
 		if !e.inLine && !e.inEvent && b != ':' {
-			e.inEvent = true
-			if e.drop = !c.event(); e.drop {
-				if err := c.put(data[from:i]); err != nil {
-					return err
-				}
-				if err := e.tell(c); err != nil {
-					return err
-				}
-			} else {
-				e.told = false
+			if err := e.begin(c, data[from:i]); err != nil {
+				return err
 			}
 		}
 		e.inLine = true
@@ -79,6 +65,30 @@ func (e *events) pass(c *conn, data []byte) error {
 		return nil
 	}
 	return c.put(data[from:])
+}
+
+// endLine ends a line with b, and with it the block if the line is empty.
+func (e *events) endLine(b byte) {
+	e.cr = b == '\r'
+	e.dropLF = !e.inLine && e.drop
+	if !e.inLine {
+		e.inEvent, e.drop = false, false
+	}
+	e.inLine = false
+}
+
+// begin charges the event that begins. If it may not pass, what came before it is
+// sent, and the client is told.
+func (e *events) begin(c *conn, before []byte) error {
+	e.inEvent = true
+	if e.drop = !c.event(); !e.drop {
+		e.told = false
+		return nil
+	}
+	if err := c.put(before); err != nil {
+		return err
+	}
+	return e.tell(c)
 }
 
 // tell tells the client that events are left out from here on.

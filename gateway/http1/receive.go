@@ -111,22 +111,27 @@ const (
 	untilClose
 )
 
+// framing returns how the end of the answer's body is told, to a request with the
+// method.
+func (p *response) framing(method string) framing {
+	switch {
+	case p.bodiless(method):
+		return noBody
+	case p.chunked:
+		return inChunks
+	case p.length >= 0:
+		return sized
+	}
+	return untilClose
+}
+
 // relay passes an answer on whose head has been read; rest is what came after it.
 func (c *conn) relay(bc *upstream.Conn, rest []byte) (verdict, bool) {
 	p := &c.p
-	source := untilClose
-	switch {
-	case p.bodiless(c.x.Method):
-		source = noBody
-	case p.chunked:
-		source = inChunks
-	case p.length >= 0:
-		source = sized
-	}
-	c.sink = source
+	source := p.framing(c.x.Method)
 	counted := p.events && source != noBody && c.server.meter != nil
-	switch {
-	case source == untilClose || counted && source == sized:
+	c.sink = source
+	if source == untilClose || counted && source == sized {
 		c.sink = inChunks
 	}
 	if c.sink == inChunks && c.q.minor == 0 {

@@ -27,78 +27,87 @@ func (c *conn) appendFraming(b []byte, source framing) []byte {
 	return b
 }
 
+// An incoming is the body of an answer, as it comes from the backend.
+type incoming struct {
+	framing framing
+	left    int64 // sized: still to come
+	decoder chunked
+	done    bool
+}
+
+// take sends what raw has of the body, and returns what comes after its end.
+func (in *incoming) take(c *conn, raw []byte) ([]byte, error) {
+	switch in.framing {
+	case noBody:
+		in.done = true
+	case sized:
+		n := min(in.left, int64(len(raw)))
+		in.left -= n
+		in.done = in.left == 0
+		return raw[n:], c.emit(raw[:n])
+	case untilClose:
+		return nil, c.emit(raw)
+	case inChunks:
+		for len(raw) > 0 && !in.done {
+			data, n, err := in.decoder.next(raw)
+			if err != nil {
+				return nil, errMalformed
+			}
+			raw = raw[n:]
+			in.done = in.decoder.done()
+			if err := c.emit(data); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return raw, nil
+}
+
 // relayBody sends what is in c.out, the head, and then the body, of which rest has
 // been read. It reports whether bc can serve another call. After an error the
 // client must be made to see that the answer is not complete.
 func (c *conn) relayBody(bc *upstream.Conn, source framing, rest []byte) (bool, error) {
-	p := &c.p
-	left := p.length
-	var decoder chunked
-	var big *[]byte
-	defer func() {
-		if big != nil {
-			bigBuffers.Put(big)
-		}
-	}()
+	in := incoming{framing: source, left: c.p.length}
+	rest, err := in.take(c, rest)
+	if err != nil || in.done {
+		return c.endBody(len(rest) == 0, err)
+	}
+	big := bigBuffers.Get().(*[]byte)
+	defer bigBuffers.Put(big)
 	for {
-		done, err := false, error(nil)
-		switch source {
-		case noBody:
-			done = true
-		case sized:
-			n := min(left, int64(len(rest)))
-			left -= n
-			err = c.emit(rest[:n])
-			rest = rest[n:]
-			done = left == 0
-		case inChunks:
-			rest, err = c.emitChunks(&decoder, rest)
-			done = decoder.done()
-		case untilClose:
-			err = c.emit(rest)
-		}
-		if err != nil {
-			return false, err
-		}
-		if done {
-			return len(rest) == 0, c.finishBody()
-		}
 		if err := c.flush(); err != nil {
 			return false, err
 		}
-		if big == nil {
-			big = bigBuffers.Get().(*[]byte)
-		}
 		b := *big
-		if source == sized && left < int64(len(b)) {
-			b = b[:left]
+		if source == sized && in.left < int64(len(b)) {
+			b = b[:in.left]
 		}
 		n, err := c.readBackend(bc, b, c.clock.Add(c.wait))
 		c.clock = time.Now()
-		rest = b[:n]
-		if err != nil {
-			if source == untilClose && errors.Is(err, io.EOF) {
-				return false, c.finishBody()
-			}
+		switch {
+		case n > 0: // an error comes again
+		case source == untilClose && errors.Is(err, io.EOF):
+			return c.endBody(false, nil)
+		case err != nil:
 			return false, err
+		}
+		rest, err = in.take(c, b[:n])
+		if err != nil || in.done {
+			return c.endBody(len(rest) == 0, err)
 		}
 	}
 }
 
-// emitChunks takes the framing off what is in raw and sends the data. It returns
-// what comes after the body's end.
-func (c *conn) emitChunks(d *chunked, raw []byte) ([]byte, error) {
-	for len(raw) > 0 && !d.done() {
-		data, n, err := d.next(raw)
-		if err != nil {
-			return nil, errMalformed
-		}
-		raw = raw[n:]
-		if err := c.emit(data); err != nil {
-			return nil, err
-		}
+// endBody sends the end of the body and all that was put by, unless err tells that
+// the end has not been reached.
+func (c *conn) endBody(reusable bool, err error) (bool, error) {
+	if err != nil {
+		return false, err
 	}
-	return raw, nil
+	if c.sink == inChunks {
+		c.out = append(c.out, "0\r\n\r\n"...)
+	}
+	return reusable, c.flush()
 }
 
 // emit sends data, a piece of an answer's body, or what may pass of it.
@@ -157,11 +166,3 @@ func (c *conn) send(b []byte) error {
 
 // reportEvery is after how many bytes the meter is told of what has passed.
 const reportEvery = 32 << 10
-
-// finishBody sends the end of the body and all that was put by.
-func (c *conn) finishBody() error {
-	if c.sink == inChunks {
-		c.out = append(c.out, "0\r\n\r\n"...)
-	}
-	return c.flush()
-}

@@ -72,47 +72,32 @@ func (o Options) complete() (Options, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	for _, d := range []struct {
-		name string
-		at   *time.Duration
-		zero time.Duration
-	}{
-		{"ReadHeaderTimeout", &o.ReadHeaderTimeout, 5 * time.Second},
-		{"IdleTimeout", &o.IdleTimeout, 60 * time.Second},
-		{"WriteTimeout", &o.WriteTimeout, 30 * time.Second},
-		{"StreamIdleTimeout", &o.StreamIdleTimeout, 5 * time.Minute},
-		{"BodyGrace", &o.BodyGrace, 10 * time.Second},
-	} {
-		if *d.at < 0 {
-			return o, fmt.Errorf("http1: %s is negative: %v", d.name, *d.at)
-		}
-		if *d.at == 0 {
-			*d.at = d.zero
-		}
-	}
-	for _, d := range []struct {
-		name string
-		at   *int
-		zero int
-	}{
-		{"MaxHeaderBytes", &o.MaxHeaderBytes, 32 << 10},
-		{"MaxFields", &o.MaxFields, 100},
-		{"MaxURI", &o.MaxURI, 8 << 10},
-	} {
-		if *d.at < 0 {
-			return o, fmt.Errorf("http1: %s is negative: %d", d.name, *d.at)
-		}
-		if *d.at == 0 {
-			*d.at = d.zero
-		}
-	}
-	if o.MaxBody < 0 {
-		return o, fmt.Errorf("http1: MaxBody is negative: %d", o.MaxBody)
-	}
+	err := errors.Join(
+		orDefault("ReadHeaderTimeout", &o.ReadHeaderTimeout, 5*time.Second),
+		orDefault("IdleTimeout", &o.IdleTimeout, 60*time.Second),
+		orDefault("WriteTimeout", &o.WriteTimeout, 30*time.Second),
+		orDefault("StreamIdleTimeout", &o.StreamIdleTimeout, 5*time.Minute),
+		orDefault("BodyGrace", &o.BodyGrace, 10*time.Second),
+		orDefault("MaxHeaderBytes", &o.MaxHeaderBytes, 32<<10),
+		orDefault("MaxFields", &o.MaxFields, 100),
+		orDefault("MaxURI", &o.MaxURI, 8<<10),
+		orDefault("MaxBody", &o.MaxBody, 0),
+	)
 	if o.MinBodyRate == 0 {
 		o.MinBodyRate = 500
 	}
-	return o, nil
+	return o, err
+}
+
+// orDefault puts the default where an option is zero, and refuses what is negative.
+func orDefault[T time.Duration | int | int64](name string, at *T, zero T) error {
+	switch {
+	case *at < 0:
+		return fmt.Errorf("http1: %s is negative: %v", name, *at)
+	case *at == 0:
+		*at = zero
+	}
+	return nil
 }
 
 // A Server serves connections. It lives as long as the process: what changes with
