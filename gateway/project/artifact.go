@@ -187,6 +187,9 @@ func decodeParts(contents [][]byte) (gateway.Definition, error) {
 		if err := decoder.Decode(into); err != nil {
 			return gateway.Definition{}, fmt.Errorf("artifact is malformed: %s: %w", parts[i], err)
 		}
+		if decoder.More() {
+			return gateway.Definition{}, fmt.Errorf("artifact is malformed: %s: has more than one value", parts[i])
+		}
 	}
 	d.APIs = fromWireAPIs(apis)
 	var err error

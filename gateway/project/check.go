@@ -88,7 +88,11 @@ func loadOpenAPI(ctx context.Context, text []byte, old bool) (*openapi3.T, error
 		if err := json.Unmarshal(text, &doc); err != nil {
 			return nil, err
 		}
-		return openapi2conv.ToV3WithLoader(&doc, loader, nil)
+		doc3, err := openapi2conv.ToV3WithLoader(&doc, loader, nil)
+		if err == nil && doc3.Paths == nil {
+			doc3.Paths = openapi3.NewPaths() // the conversion drops an empty one
+		}
+		return doc3, err
 	}
 	doc := new(openapi3.T)
 	if err := json.Unmarshal(text, doc); err != nil {

@@ -33,7 +33,7 @@ func readDocument(name string, text []byte, r *report) (*yaml.Node, error) {
 		return nil, at.saying("is larger than %d MiB", maxDocument>>20)
 	}
 	root, err := parseDocument(name, text)
-	if err != nil || root == nil {
+	if err != nil || root == nil || (root.Kind == yaml.ScalarNode && root.ShortTag() == "!!null") {
 		return nil, err
 	}
 	t := &tree{file: name, report: r}
@@ -57,6 +57,10 @@ func parseDocument(name string, text []byte) (*yaml.Node, error) {
 var yamlLine = regexp.MustCompile(`^line (\d+): `)
 
 func parseYAML(name string, text []byte) (*yaml.Node, error) {
+	if bytes.HasPrefix(text, []byte("%YAML 1.2")) {
+		// The library reads 1.2 but not its name: make a comment of it.
+		text = append([]byte("#"), text[1:]...)
+	}
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	var doc, next yaml.Node
 	switch err := d.Decode(&doc); {

@@ -109,7 +109,7 @@ func editBlock(name string, text []byte, entries []entry) ([]byte, bool) {
 		if err != nil || root == nil || root.Kind != yaml.MappingNode || root.Style&yaml.FlowStyle != 0 {
 			return nil, false
 		}
-		lines := strings.SplitAfter(string(text), "\n")
+		lines := slices.Collect(strings.Lines(string(text)))
 		indent := strings.Repeat(" ", max(root.Content[0].Column-1, 0))
 		var fresh strings.Builder
 		if e.comment != "" {

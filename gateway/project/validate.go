@@ -50,7 +50,8 @@ func Validate(path string, config func(path string) error) (Content, Faults, err
 	if err != nil {
 		return contentUnknown, nil, err
 	}
-	r := &report{}
+	l := &loader{dir: filepath.Dir(path), applications: &applicationFile{}}
+	r := &l.report
 	content := contentOf(path, text)
 	switch content {
 	case ContentDefinition:
@@ -58,12 +59,10 @@ func Validate(path string, config func(path string) error) (Content, Faults, err
 	case ContentApplications:
 		readApplications(path, text, r)
 	case ContentPolicies:
-		l := &loader{dir: filepath.Dir(path), policies: readPolicies(path, text, r), applications: &applicationFile{}}
+		l.policies = readPolicies(path, text, r)
 		d := l.policies.definition
 		d.Policies = policy.Merge(policy.Defaults(), d.Policies)
-		l.report = *r
 		l.checkPolicies(&d)
-		r = &l.report
 	default:
 		if _, err := readDocument(path, text, r); err != nil {
 			return content, nil, err
