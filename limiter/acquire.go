@@ -91,7 +91,7 @@ func (c *counter) lockedIn(before []counter) bool {
 // of all shards concerned, no slot of theirs comes or goes.
 func (l *Limiter) acquireNew(ns int64, checks []Check, counters []counter) {
 	agree(checks)
-	var few [8]int
+	var few [32]int
 	shards := few[:0]
 	for i := range checks {
 		shards = append(shards, l.place(checks[i].Key.hash()))

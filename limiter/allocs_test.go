@@ -19,12 +19,12 @@ func TestTakeAllocs(t *testing.T) {
 				ticket, _ := l.Take(now, checks[:])
 				ticket.Settle(now, Requests, 1)
 			},
-			"eight checks": func() {
-				var checks [8]Check
+			"32 checks": func() {
+				var checks [32]Check
 				for i := range checks {
 					checks[i] = Check{Limit: limit, Key: Key(i), N: 1}
 				}
-				checks[7].Limit, checks[7].Key = day, 100
+				checks[31].Limit, checks[31].Key = day, 100
 				ticket, _ := l.Take(now, checks[:])
 				ticket.Refund(now)
 			},

@@ -1,6 +1,7 @@
 package limiter
 
 import (
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -107,4 +108,30 @@ func TestTightest(t *testing.T) {
 			t.Errorf("Tightest(%v) = %d, want %d", test.checks, got, test.want)
 		}
 	}
+}
+
+// FuzzAppend makes items of any name: nothing in it ends the string, the item or
+// the field.
+func FuzzAppend(f *testing.F) {
+	f.Add(`a"b\`, int64(5), int64(7))
+	f.Add("\r\nX-Evil: 1", int64(-1), int64(math.MaxInt64))
+	f.Fuzz(func(t *testing.T, name string, n, reset int64) {
+		item := string(AppendState(nil, name, &Check{Remaining: max(n, 0), Reset: time.Duration(reset)}))
+		if item[0] != '"' {
+			t.Fatalf("%q does not begin with a string", item)
+		}
+		i := 1
+		for ; item[i] != '"'; i++ {
+			if item[i] < ' ' || item[i] > '~' {
+				t.Fatalf("%q has a byte that no field may have", item)
+			}
+			if item[i] == '\\' {
+				i++
+			}
+		}
+		var r, wait int64
+		if _, err := fmt.Sscanf(item[i+1:], ";r=%d;t=%d", &r, &wait); err != nil || r < 0 || wait < 0 || r > 999_999_999_999_999 {
+			t.Errorf("%q is no item: %v", item, err)
+		}
+	})
 }

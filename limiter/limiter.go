@@ -9,7 +9,7 @@ import (
 // Options say how large a [Limiter] may grow. The zero value is fit for use.
 type Options struct {
 	// MaxKeys bounds the counters that are held, up to 1<<30; zero means 1<<20. They take
-	// up to 46 bytes each, those of sliding windows 330.
+	// up to 43 bytes each, those of sliding windows 320 more.
 	//
 	// When there are as many, a new key takes the place of one that is not in use
 	// and has little to lose. What that had spent is remembered in a table of
@@ -81,13 +81,14 @@ func (l *Limiter) shard(h uint64) *shard { return &l.shards[l.place(h)] }
 //
 // Take sets Over, Remaining and Reset of every check, those after the first
 // that refused included. The Ticket keeps checks: they must be left alone for
-// as long as it is in use. Up to 8 checks of keys that are held allocate nothing.
+// as long as it is in use. Up to 32 checks of keys that are held allocate nothing.
 func (l *Limiter) Take(now time.Time, checks []Check) (Ticket, bool) {
 	refused := l.take(nanos(now), checks, true)
 	return Ticket{limiter: l, checks: checks, refused: refused + 1}, refused < 0
 }
 
-// Peek tells what Take would do, and charges nothing.
+// Peek tells what Take would do, and charges nothing; though a key that is not
+// held yet will be, as for a Take.
 func (l *Limiter) Peek(now time.Time, checks []Check) bool {
 	return l.take(nanos(now), checks, false) < 0
 }
@@ -95,17 +96,30 @@ func (l *Limiter) Peek(now time.Time, checks []Check) bool {
 // take is Take, and Peek unless it is to charge. It returns the index of the
 // first check that refused, or -1.
 func (l *Limiter) take(ns int64, checks []Check, charge bool) (refused int) {
-	if len(checks) == 1 {
+	switch n := len(checks); {
+	case n == 1:
 		return l.takeOne(ns, checks, charge)
+	case n <= 8:
+		var few [8]counter
+		return l.takeAll(ns, checks, few[:n], charge)
+	default:
+		return l.takeMany(ns, checks, charge)
 	}
-	var few [8]counter
-	counters := few[:]
-	if len(checks) > len(few) {
+}
+
+// takeMany is take with room for many checks, which costs more to clear.
+func (l *Limiter) takeMany(ns int64, checks []Check, charge bool) (refused int) {
+	var many [32]counter
+	counters := many[:]
+	if len(checks) > len(many) {
 		counters = make([]counter, len(checks))
 	}
-	counters = counters[:len(checks)]
-	l.acquire(ns, checks, counters)
+	return l.takeAll(ns, checks, counters[:len(checks)], charge)
+}
 
+// takeAll is take with a counter for each check.
+func (l *Limiter) takeAll(ns int64, checks []Check, counters []counter, charge bool) (refused int) {
+	l.acquire(ns, checks, counters)
 	refused = -1
 	for i := range counters {
 		k, c := &checks[i], &counters[i]
