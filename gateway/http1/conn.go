@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -119,6 +120,7 @@ func (c *conn) serve() {
 		c.shrink()
 		c.busy.Store(false)
 		c.fresh = false
+		runtime.Gosched() // as after a request to a backend
 	}
 	if c.lingers {
 		c.linger()

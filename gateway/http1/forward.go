@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/weir-project/weir/gateway/upstream"
@@ -138,6 +139,9 @@ func (c *conn) call(bc *upstream.Conn, timeout time.Duration) verdict {
 	if !c.body.ended {
 		c.startPump(bc)
 	}
+	// Let others run first: a read at once finds nothing, and finding nothing
+	// costs a system call and a sleep.
+	runtime.Gosched()
 	v, reusable := c.receive(bc, timeout)
 	if c.body.done != nil {
 		reusable = c.stopPump(bc) && reusable
