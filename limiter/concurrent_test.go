@@ -139,3 +139,64 @@ func TestChangesUnderLoad(t *testing.T) {
 		t.Errorf("%d passed, want 1000", got)
 	}
 }
+
+// TestMoments looks at what is left after each Take: no two Takes see the same,
+// and two keys that are always taken together never differ.
+func TestMoments(t *testing.T) {
+	const each = 200
+	for _, a := range []Algorithm{FixedWindow, SlidingWindow, TokenBucket} {
+		l := New(Options{})
+		first := &Limit{Count: 64 * each, Window: Window{Length: 1000 * time.Hour}, Algorithm: a}
+		second := &Limit{Count: 64*each + 1000, Window: Window{Length: 1000 * time.Hour}, Algorithm: a}
+		seen := make([]atomic.Int32, 64*each)
+		together(64, func(i int) {
+			for range each {
+				checks := []Check{{Limit: first, Key: 1, N: 1}, {Limit: second, Key: 2, N: 1}}
+				if i%2 == 0 {
+					checks[0], checks[1] = checks[1], checks[0]
+				}
+				if _, ok := l.Take(t0, checks); !ok {
+					t.Errorf("%v: refused", a)
+					return
+				}
+				low, high := checks[i%2^1].Remaining, checks[i%2].Remaining
+				if high-low != 1000 {
+					t.Errorf("%v: %d and %d are left after one Take", a, low, high)
+				}
+				seen[low].Add(1)
+			}
+		})
+		for n := range seen {
+			if got := seen[n].Load(); got != 1 {
+				t.Errorf("%v: %d Takes left %d, want one", a, got, n)
+				break
+			}
+		}
+	}
+}
+
+// TestWindowsFollow has goroutines take while windows end: in each of them
+// exactly as many pass as may.
+func TestWindowsFollow(t *testing.T) {
+	const windows, each = 50, 20
+	l := New(Options{MaxKeys: 500})
+	limit := &Limit{Count: 100, Window: Window{Length: time.Second}}
+	var now atomic.Int64
+	var passed [windows]atomic.Int64
+	for w := range windows {
+		now.Store(t0.Add(time.Duration(w) * time.Second).UnixNano())
+		together(16, func(i int) {
+			for j := range each {
+				at := time.Unix(0, now.Load()+int64(j)*int64(time.Millisecond))
+				if _, ok := l.Take(at, []Check{{Limit: limit, Key: 1, N: 1}, {Limit: limit, Key: Key(100*w + i*j), N: 0}}); ok {
+					passed[w].Add(1)
+				}
+			}
+		})
+	}
+	for w := range passed {
+		if got := passed[w].Load(); got != limit.Count {
+			t.Errorf("window %d: %d passed, want %d", w, got, limit.Count)
+		}
+	}
+}

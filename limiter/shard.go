@@ -27,8 +27,12 @@ func (sh *shard) ensure(h uint64, l *Limit, ns int64, keep []Check) *slot {
 	if s != nil && kind(s.meta.Load()) == l.Algorithm {
 		return s
 	}
-	if l.Algorithm == SlidingWindow && len(t.freeRings) == 0 {
-		t = sh.rebuild(ns, sides{rings: 1}, keep)
+	var more sides
+	if l.Algorithm == SlidingWindow {
+		more.rings = 1
+	}
+	if more.rings > len(t.freeRings) {
+		t = sh.rebuild(ns, more, keep)
 		s = t.find(h)
 	}
 	if s != nil {
@@ -38,7 +42,7 @@ func (sh *shard) ensure(h uint64, l *Limit, ns int64, keep []Check) *slot {
 		sh.evict(h, ns, keep)
 	}
 	if s = t.vacant(h); s.hash.Load() == free && t.used >= t.room() {
-		t = sh.rebuild(ns, sides{}, keep)
+		t = sh.rebuild(ns, more, keep)
 		s = t.vacant(h)
 	}
 	t.fill(s, h)
