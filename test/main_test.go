@@ -1,0 +1,51 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// binary is the program under test, with the race detector where the tests have
+// it; plain is the same without, for commands that do their work and end: it
+// starts in a fraction of the time.
+var binary, plain string
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "weir-test")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "weir")
+	if err := build(binary); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	plain = binary
+	if raced {
+		binary = filepath.Join(dir, "weir-race")
+		if err := build(binary, "-race"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	return m.Run()
+}
+
+// build builds the binary.
+func build(to string, flags ...string) error {
+	args := append([]string{"build", "-o", to}, flags...)
+	out, err := exec.Command("go", append(args, "github.com/weir-project/weir/cmd/weir")...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("build the binary: %w\n%s", err, out)
+	}
+	return nil
+}
