@@ -126,8 +126,8 @@ func (b *body) collect() error {
 	from, n := c.r, int(b.left)
 	c.grow(from + n)
 	for c.w-from < n {
+		b.received.Store(int64(c.w - from)) // what came earns time for the rest
 		if err := b.fill(); err != nil {
-			b.received.Store(int64(c.w - from))
 			return err
 		}
 	}
