@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 
@@ -38,14 +39,13 @@ func newCore(c *config.Config, report func(issuer string, err error)) (*core, er
 		Seed:    limiter.NewSeed(),
 		Targets: k.targets,
 		Rules:   rule.New(),
-		Proxies: trusted,
-
-		IPv6Bits: c.ClientAddress.IPv6Bits,
 		Authenticator: identity.NewAuthenticator(identity.AuthenticatorOptions{
-			KeyHeader: c.APIKey.Header,
-			KeyParam:  c.APIKey.Query,
+			KeyHeader: cmp.Or(c.APIKey.Header, identity.NoKey),
+			KeyParam:  cmp.Or(c.APIKey.Query, identity.NoKey),
 			Verifier:  k.tokens,
 		}),
+		Proxies:  trusted,
+		IPv6Bits: c.ClientAddress.IPv6Bits,
 	})
 	return &k, err
 }

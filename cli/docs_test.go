@@ -164,7 +164,7 @@ func background(command string) string {
 		return command
 	}
 	return c + ` >background.log 2>&1 &
-for i in $(seq 200); do grep -Eq 'msg=ready|^weir:' background.log && break; sleep 0.05; done`
+for i in $(seq 200); do grep -Eqs 'msg=ready|^weir:' background.log && break; sleep 0.05; done`
 }
 
 // alike reports whether got is what want shows. How many spaces there are between

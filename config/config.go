@@ -57,7 +57,7 @@ type ClientAddress struct {
 // APIKey is the section apikey.
 type APIKey struct {
 	Header string `toml:"header" doc:"Header that carries the key; empty accepts none in headers."`
-	Query  string `toml:"query" doc:"Query parameter that carries the key; empty accepts none in queries. It is not passed on to backends."`
+	Query  string `toml:"query" doc:"Query parameter that carries the key, in these letters or in small ones; empty accepts none in queries. It is not passed on to backends."`
 }
 
 // JWT is one section jwtTokenConfig: an issuer of tokens.
@@ -136,7 +136,7 @@ func Default() Config {
 	return Config{
 		Listener:      Listener{Host: "0.0.0.0", HTTPPort: 9090, HTTPSPort: 9095, HTTP2: true},
 		ClientAddress: ClientAddress{IPv6Bits: 64},
-		APIKey:        APIKey{Header: "ApiKey", Query: "apikey"},
+		APIKey:        APIKey{Header: "ApiKey", Query: "ApiKey"},
 		Limits: Limits{
 			HeaderBytes: 32 << 10, HeaderFields: 100, BodyBytes: 100 << 20,
 			Connections: 100_000, ConnectionsPerIP: 1000, Streams: 100,

@@ -21,11 +21,14 @@ type Credential struct {
 	Header, Param string
 }
 
+// NoKey, as the name of a field or a parameter, takes no API key there.
+const NoKey = "-"
+
 // AuthenticatorOptions are what an [Authenticator] is made of.
 type AuthenticatorOptions struct {
-	KeyHeader string // field with an API key; empty means ApiKey
-	// KeyParam is the query parameter with an API key; empty means ApiKey. It
-	// is found in small letters too, as other gateways call it.
+	KeyHeader string // field with an API key, or NoKey; empty means ApiKey
+	// KeyParam is the query parameter with an API key, or NoKey; empty means
+	// ApiKey. It is found in small letters too, as other gateways call it.
 	KeyParam string
 	Verifier *Verifier // nil: tokens are refused
 }
@@ -45,7 +48,10 @@ func NewAuthenticator(o AuthenticatorOptions) *Authenticator {
 	if o.KeyParam == "" {
 		o.KeyParam = DefaultKeyName
 	}
-	a := &Authenticator{options: o, params: []string{o.KeyParam}}
+	a := &Authenticator{options: o}
+	if o.KeyParam != NoKey {
+		a.params = append(a.params, o.KeyParam)
+	}
 	if small := strings.ToLower(o.KeyParam); small != o.KeyParam {
 		a.params = append(a.params, small)
 	}
@@ -137,9 +143,12 @@ func (f *finder) only(s Source, name string) (string, int) {
 func (f *finder) find(headers, query Source, authHeader string, a *Authenticator) (Credential, *Error) {
 	var found Credential
 	keyHeader := a.options.KeyHeader
-	value, all := f.only(headers, keyHeader)
-	if all > 0 {
-		found = Credential{Text: strings.Trim(value, " \t"), Header: keyHeader}
+	all := 0
+	if keyHeader != NoKey {
+		value, n := f.only(headers, keyHeader)
+		if all = n; n > 0 {
+			found = Credential{Text: strings.Trim(value, " \t"), Header: keyHeader}
+		}
 	}
 	if query != nil {
 		for _, name := range a.params {

@@ -150,6 +150,20 @@ func TestFindKeyParam(t *testing.T) {
 	}
 }
 
+// A key is not looked for where the operator wants none: there it is a header or
+// a parameter like any other.
+func TestFindNoKey(t *testing.T) {
+	a := NewAuthenticator(AuthenticatorOptions{KeyHeader: NoKey, KeyParam: NoKey})
+	for _, headers := range []fields{{"ApiKey: k"}, {NoKey + ": k"}} {
+		if c, err := a.Find(headers, params{"ApiKey: k", NoKey + ": k"}, ""); KindOf(err) != Missing {
+			t.Errorf("%v: %+v, %v", headers, c, err)
+		}
+	}
+	if c, err := a.Find(fields{"Authorization: Bearer t", "ApiKey: k"}, nil, ""); err != nil || c.Text != "t" {
+		t.Errorf("a token beside it: %+v, %v", c, err)
+	}
+}
+
 func TestErrors(t *testing.T) {
 	for kind, want := range map[Kind]string{
 		Missing: "missing", Invalid: "invalid", Expired: "expired",
