@@ -227,8 +227,8 @@ func addApplication(path string, text []byte, a *identity.Application) ([]byte, 
 		shift := strings.Repeat(" ", max(list.Column-1, 0))
 		out = insertLines(lines, lastLine(list), indentBy(item.String(), shift))
 	}
-	got, err := applicationsIn(path, out)
-	if err == nil && len(got) == len(before)+1 && reflect.DeepEqual(got[:len(before)], append([]identity.Application{}, before...)) {
+	want := append(slices.Clone(before), identity.Application{ID: a.Name, Name: a.Name, Owner: a.Owner, Tier: a.Tier, Subscriptions: a.Subscriptions})
+	if got, err := applicationsIn(path, out); err == nil && reflect.DeepEqual(got, want) {
 		return bytes.TrimLeft(out, "\n"), nil
 	}
 	return nil, Faults{{File: path, Message: fmt.Sprintf("cannot be edited: add the application %s by hand", quoted(a.Name))}}
