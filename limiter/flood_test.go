@@ -14,7 +14,7 @@ func TestFlood(t *testing.T) {
 }
 
 func flood(t *testing.T, a Algorithm) {
-	const most = 4096
+	const most = 1500
 	l := New(Options{MaxKeys: most})
 	random := rand.New(rand.NewPCG(1, 5))
 	small := &Limit{Count: 10, Window: Window{Length: 1000 * time.Hour}, Algorithm: a}
@@ -123,15 +123,15 @@ func TestIdleKeysAreReclaimed(t *testing.T) {
 		l := New(Options{})
 		limit := perMinute(10)
 		limit.Algorithm = a
-		for i := range 20000 {
+		for i := range 5000 {
 			l.Take(t0, []Check{{Limit: limit, Key: Key(i), N: 1}})
 		}
 		c := []Check{{Limit: limit, Key: 1, N: 1}}
 		l.Take(at(time.Minute), c)
 		left := c[0].Remaining
 		l.Sweep(at(30 * time.Second))
-		if n := l.Len(); n < 19999 {
-			t.Errorf("%v: %d keys are held in their window, want 20000", limit, n)
+		if n := l.Len(); n < 4999 {
+			t.Errorf("%v: %d keys are held in their window, want 5000", limit, n)
 		}
 		l.Sweep(at(70 * time.Second))
 		if n := l.Len(); n != 1 {
@@ -155,7 +155,7 @@ func TestIdleKeysAreReclaimed(t *testing.T) {
 func TestGrowthForgetsIdleKeys(t *testing.T) {
 	l := New(Options{})
 	limit := &Limit{Count: 1, Window: Window{Length: time.Second}}
-	for i := range 100000 {
+	for i := range 40000 {
 		l.Take(at(time.Duration(i)*time.Millisecond), []Check{{Limit: limit, Key: Key(i), N: 1}})
 	}
 	if n := l.Len(); n > 5000 {

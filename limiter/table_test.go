@@ -54,17 +54,17 @@ func (sh *shard) check(t *testing.T) {
 func TestTables(t *testing.T) {
 	limits := []*Limit{perMinute(10), perMinute(10), perMinute(10)}
 	limits[1].Algorithm, limits[2].Algorithm = SlidingWindow, TokenBucket
-	for _, most := range []int{1, 7, 100, 9000} {
+	for _, most := range []int{1, 7, 100, 5000} {
 		l := New(Options{MaxKeys: most})
 		random := rand.New(rand.NewPCG(uint64(most), 8))
 		now := t0
-		for i := range 20000 {
+		for i := range 6000 {
 			limit := limits[random.IntN(len(limits))]
 			checks := make([]Check, 1+random.IntN(4))
 			for j := range checks {
 				checks[j] = Check{Limit: limit, Key: Key(random.IntN(3*most + 10)), N: random.Int64N(3)}
 			}
-			switch random.IntN(2000) {
+			switch random.IntN(500) {
 			case 0:
 				l.Sweep(now)
 			case 1:
@@ -78,7 +78,7 @@ func TestTables(t *testing.T) {
 			if _, end := limits[0].Window.Bounds(now); random.IntN(10) == 0 {
 				l.SetOthers(now, limits[0], checks[0].Key, end, random.Int64N(5))
 			}
-			if i%100 == 0 {
+			if i%300 == 0 {
 				for j := range l.shards {
 					l.shards[j].check(t)
 				}
@@ -93,8 +93,8 @@ func TestTables(t *testing.T) {
 
 // TestMemoryPerKey fills a limiter and counts what it has room for.
 func TestMemoryPerKey(t *testing.T) {
-	for _, keys := range []int{1000, 50_000, 200_000} {
-		l := New(Options{MaxKeys: 1 << 20})
+	for _, keys := range []int{1000, 30_000} {
+		l := New(Options{MaxKeys: 1 << 16})
 		limit := perMinute(10)
 		for i := range keys {
 			l.Take(t0, []Check{{Limit: limit, Key: Key(i), N: 1}})

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -247,5 +249,40 @@ func TestOptions(t *testing.T) {
 		if _, err := httplimit.New(httplimit.Options{Limits: test.limits}); err == nil || err.Error() != test.want {
 			t.Errorf("New = %v, want %s", err, test.want)
 		}
+	}
+}
+
+// TestExactly has 64 clients at once: as many pass as may, over a real server.
+func TestExactly(t *testing.T) {
+	const count = 100
+	server := httptest.NewServer(handler(t, httplimit.Options{
+		Limits: []httplimit.Limit{{Name: "a", Limit: perMinute(count)}, {Name: "b", Limit: perMinute(count + 50)}},
+		Now:    (&clock{t0}).Now,
+	}, hello))
+	defer server.Close()
+	var passed, refused atomic.Int64
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			for range 4 {
+				res, err := server.Client().Get(server.URL)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+				switch res.StatusCode {
+				case 200:
+					passed.Add(1)
+				case 429:
+					refused.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if passed.Load() != count || refused.Load() != 64*4-count {
+		t.Errorf("%d passed and %d were refused, want %d and %d", passed.Load(), refused.Load(), count, 64*4-count)
 	}
 }
