@@ -222,8 +222,15 @@ func TestSize(t *testing.T) {
 		want Size
 		back string
 	}{
-		{"0", 0, "0"}, {"1", 1, "1"}, {"1023", 1023, "1023"}, {"1024", 1024, "1KiB"}, {"32KiB", 32 << 10, "32KiB"},
-		{"1536 B", 1536, "1536"}, {"100 MiB", 100 << 20, "100MiB"}, {"2GiB", 2 << 30, "2GiB"}, {"1024KiB", 1 << 20, "1MiB"},
+		{"0", 0, "0"},
+		{"1", 1, "1"},
+		{"1023", 1023, "1023"},
+		{"1024", 1024, "1KiB"},
+		{"32KiB", 32 << 10, "32KiB"},
+		{"1536 B", 1536, "1536"},
+		{"100 MiB", 100 << 20, "100MiB"},
+		{"2GiB", 2 << 30, "2GiB"},
+		{"1024KiB", 1 << 20, "1MiB"},
 	}
 	for _, tt := range tests {
 		got, err := parseSize(tt.text)
@@ -321,8 +328,14 @@ func TestReferenceDefaults(t *testing.T) {
 func TestNearest(t *testing.T) {
 	known := []string{"httpPort", "httpsPort", "host", "keyFile"}
 	tests := []struct{ text, want string }{
-		{"htpPort", "httpPort"}, {"http_port", "httpPort"}, {"httpport", "httpPort"}, {"hots", "host"},
-		{"throttlingConfig", ""}, {"zzzz", ""}, {"keyStore", "keyFile"}, {"", ""},
+		{"htpPort", "httpPort"},
+		{"http_port", "httpPort"},
+		{"httpport", "httpPort"},
+		{"hots", "host"},
+		{"throttlingConfig", ""},
+		{"zzzz", ""},
+		{"keyStore", "keyFile"},
+		{"", ""},
 	}
 	for _, tt := range tests {
 		if got := nearest(tt.text, known); got != tt.want && !(tt.text == "keyStore" && got == "") {

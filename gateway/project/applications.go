@@ -34,7 +34,7 @@ func readApplications(name string, text []byte, r *report) *applicationFile {
 	f := &applicationFile{}
 	root, err := readDocument(name, text, r)
 	if err != nil {
-		r.fault(err.(*Fault))
+		r.add(err)
 		return f
 	}
 	if root == nil {

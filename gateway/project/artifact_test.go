@@ -257,7 +257,7 @@ func TestWriteFile(t *testing.T) {
 	if err := os.Symlink(target, link); err != nil {
 		t.Skip(err)
 	}
-	if err := writeFile(link, []byte("new"), 0o644); err != nil {
+	if err := writeFile(link, []byte("new")); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
@@ -267,7 +267,7 @@ func TestWriteFile(t *testing.T) {
 	if text, _ := os.ReadFile(target); err != nil || string(text) != "new" || info.Mode().Perm() != 0o600 {
 		t.Errorf("got %q, mode %v, %v; want new and the old mode", text, info.Mode(), err)
 	}
-	if err := writeFile(filepath.Join(dir, "none", "a"), nil, 0o644); !errors.Is(err, os.ErrNotExist) {
+	if err := writeFile(filepath.Join(dir, "none", "a"), nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no folder: got %v", err)
 	}
 }

@@ -34,7 +34,7 @@ func Build(dir string) (*Built, error) {
 		return nil, fmt.Errorf("build %s: %w", p.Name, err)
 	}
 	path := filepath.Join(target, p.Name+artifactSuffix)
-	if err := writeFile(path, data, 0o644); err != nil {
+	if err := writeFile(path, data); err != nil {
 		return nil, fmt.Errorf("build %s: %w", p.Name, err)
 	}
 	return &Built{Project: p, Path: path, Size: len(data)}, nil
@@ -43,7 +43,8 @@ func Build(dir string) (*Built, error) {
 // writeFile puts data in the place of the file at path, or leaves that as it is:
 // who reads it meanwhile has the old or the new one. The mode is that of the old
 // file, if there is one. A link is followed, so that it stays a link.
-func writeFile(path string, data []byte, mode fs.FileMode) (err error) {
+func writeFile(path string, data []byte) (err error) {
+	mode := fs.FileMode(0o644)
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}

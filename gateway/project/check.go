@@ -103,7 +103,7 @@ func loadOpenAPI(ctx context.Context, text []byte, old bool) (*openapi3.T, error
 
 // flatten returns the errors that err is made of.
 func flatten(err error) (all []error) {
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // one that is wrapped keeps its wrapping, which says where
 	case nil:
 		return nil
 	case openapi3.MultiError:

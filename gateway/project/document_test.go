@@ -183,8 +183,13 @@ func TestEmptyDocuments(t *testing.T) {
 func TestNearest(t *testing.T) {
 	known := []string{"count", "unitTime", "timeUnit", "per"}
 	tests := []struct{ text, want string }{
-		{"cuont", "count"}, {"Count", "count"}, {"unittime", "unitTime"}, {"timeunits", "timeUnit"}, {"colour", ""},
-		{strings.Repeat("count", 100), ""}, {"xyz", ""},
+		{"cuont", "count"},
+		{"Count", "count"},
+		{"unittime", "unitTime"},
+		{"timeunits", "timeUnit"},
+		{"colour", ""},
+		{strings.Repeat("count", 100), ""},
+		{"xyz", ""},
 	}
 	for _, tt := range tests {
 		if got := nearest(tt.text, known); got != tt.want {

@@ -2,6 +2,7 @@ package project
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,6 +72,15 @@ func (r *report) fault(f *Fault) {
 		return
 	}
 	r.faults = append(r.faults, f)
+}
+
+// add records an error of a reader, which is a *Fault where its place is known.
+func (r *report) add(err error) {
+	f, ok := errors.AsType[*Fault](err)
+	if !ok {
+		f = &Fault{Message: err.Error()}
+	}
+	r.fault(f)
 }
 
 func (r *report) warn(f *Fault) {

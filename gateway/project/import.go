@@ -68,7 +68,7 @@ func ImportSynapse(file, dir string, o ImportOptions) (*Imported, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := writeFile(f.file, edited, 0o644); err != nil {
+	if err := writeFile(f.file, edited); err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
 	return out, nil

@@ -159,7 +159,7 @@ func writeProject(dir string, files map[string][]byte) error {
 		}
 	}
 	for name, text := range files {
-		if err := writeFile(filepath.Join(dir, filepath.FromSlash(name)), text, 0o644); err != nil {
+		if err := writeFile(filepath.Join(dir, filepath.FromSlash(name)), text); err != nil {
 			return fmt.Errorf("init: %w", err)
 		}
 	}
@@ -243,7 +243,8 @@ func (d *openAPI) chooseBackend(a *adopted, backend string) (entry, error) {
 		a.note("%s: calls of %s keys go to %s, as the file names no address; put the backend's there", key, weir.Production, backend)
 	}
 	return entry{
-		key, "where calls go that the gateway lets pass", []string{"", "  urls:", "    - " + strconv.Quote(backend)},
+		key, "where calls go that the gateway lets pass",
+		[]string{"", "  urls:", "    - " + strconv.Quote(backend)},
 		`{"urls": [` + strconv.Quote(backend) + `]}`,
 	}, nil
 }

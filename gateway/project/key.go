@@ -46,7 +46,7 @@ func CreateKey(dir string, o KeyOptions) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := writeFile(path, edited, 0o644); err != nil {
+	if err := writeFile(path, edited); err != nil {
 		return "", fmt.Errorf("create key: %w", err)
 	}
 	return key, nil

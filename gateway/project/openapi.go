@@ -56,7 +56,7 @@ func readDefinition(name string, text []byte, r *report) *definitionFile {
 func readOpenAPI(name string, text []byte, r *report) *value {
 	root, err := readDocument(name, text, r)
 	if err != nil {
-		r.fault(err.(*Fault))
+		r.add(err)
 		return nil
 	}
 	doc := value{place{file: name, node: root}, r}

@@ -45,7 +45,7 @@ func readPolicies(name string, text []byte, r *report) *policyFile {
 	f := &policyFile{named: map[policyName]bool{}}
 	root, err := readDocument(name, text, r)
 	if err != nil {
-		r.fault(err.(*Fault))
+		r.add(err)
 		return f
 	}
 	if root == nil {
