@@ -9,7 +9,7 @@ LDFLAGS   := -s -w -X github.com/weir-project/weir/cli.version=$(VERSION)
 LINTER    := $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check lint unit allocs seeds bench-check bench fuzz setup clean
+.PHONY: help run build test check lint fmt unit allocs bench-check bench fuzz setup clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ check: ## build and vet every package
 
 lint: ## run the linters of .golangci.yml
 	$(LINTER) run ./...
+
+fmt: ## format every file as the linters want it
+	$(LINTER) fmt ./...
 
 unit: ## all tests: unit, fuzz seeds, behaviour scripts, end to end
 	$(GO) test -race -shuffle=on -count=1 -timeout 10m ./...

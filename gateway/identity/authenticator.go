@@ -21,7 +21,7 @@ type Credential struct {
 	Header, Param string
 }
 
-// NoKey, as the name of a field or a parameter, takes no API key there.
+// NoKey is the name of a field or a parameter where no API key is taken.
 const NoKey = "-"
 
 // AuthenticatorOptions are what an [Authenticator] is made of.
