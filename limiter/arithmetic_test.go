@@ -54,8 +54,15 @@ func TestMulDiv(t *testing.T) {
 
 func TestFloorDiv(t *testing.T) {
 	for _, test := range []struct{ a, b, want int64 }{
-		{0, 5, 0}, {4, 5, 0}, {5, 5, 1}, {-1, 5, -1}, {-5, 5, -1}, {-6, 5, -2},
-		{math.MinInt64, 1, math.MinInt64}, {math.MinInt64, math.MaxInt64, -2}, {math.MaxInt64, math.MaxInt64, 1},
+		{0, 5, 0},
+		{4, 5, 0},
+		{5, 5, 1},
+		{-1, 5, -1},
+		{-5, 5, -1},
+		{-6, 5, -2},
+		{math.MinInt64, 1, math.MinInt64},
+		{math.MinInt64, math.MaxInt64, -2},
+		{math.MaxInt64, math.MaxInt64, 1},
 	} {
 		if got := floorDiv(test.a, test.b); got != test.want {
 			t.Errorf("floorDiv(%d, %d) = %d, want %d", test.a, test.b, got, test.want)

@@ -61,7 +61,7 @@ func TestSeeds(t *testing.T) {
 	if a == b || a.Key("x") == b.Key("x") {
 		t.Error("two seeds are the same")
 	}
-	if a.Key("x") != a.Key("x") {
+	if again := a.Key("x"); again != a.Key("x") {
 		t.Error("a key is not the same twice")
 	}
 	if (Seed{}).Key("x") == a.Key("x") {

@@ -373,3 +373,80 @@ func TestChangedAlgorithm(t *testing.T) {
 		}
 	}
 }
+
+// TestMixed takes from limits of all kinds at once, of which one refuses after
+// the other.
+func TestMixed(t *testing.T) {
+	shadow := perMinute(1)
+	shadow.Shadow = true
+	bytes := &Limit{Count: 100, Window: Window{Length: time.Hour}, Cost: Bytes}
+	checks := []Check{
+		{Limit: shadow, Key: 1, N: 1},
+		{Limit: &Limit{Count: 3, Window: Window{Length: 31 * time.Second}, Algorithm: SlidingWindow}, Key: 2, N: 1},
+		{Limit: bytes, Key: 3, N: 10},
+		{Limit: &Limit{Count: 60, Burst: 2, Window: Window{Length: time.Minute}, Algorithm: TokenBucket}, Key: 4, N: 1},
+		{Limit: &Limit{Count: 5, Window: Window{Calendar: Day}}, Key: 5, N: 1},
+	}
+	l := New(Options{})
+	for i, s := range []struct {
+		at      time.Duration
+		refused int
+		left    [5]int64
+	}{
+		{0, -1, [5]int64{0, 2, 90, 1, 4}},
+		{0, -1, [5]int64{0, 1, 80, 0, 3}},
+		{0, 3, [5]int64{0, 1, 80, 0, 3}}, // the bucket is empty
+		{time.Second, -1, [5]int64{0, 0, 70, 0, 2}},
+		{2 * time.Second, 1, [5]int64{0, 0, 70, 1, 2}}, // three in 31 s
+		{2*time.Second + 1, 1, [5]int64{0, 0, 70, 1, 2}},
+		{40 * time.Second, -1, [5]int64{0, 2, 60, 1, 1}},
+		{80 * time.Second, -1, [5]int64{0, 2, 50, 1, 0}}, // another minute
+		{120 * time.Second, 4, [5]int64{1, 3, 50, 2, 0}}, // five this day
+		{24 * time.Hour, -1, [5]int64{0, 2, 90, 1, 4}},
+	} {
+		ticket, ok := l.Take(at(s.at), checks)
+		if ticket.Refused() != s.refused || ok != (s.refused < 0) {
+			t.Errorf("step %d: Take = %v, refused by %d; want %d", i, ok, ticket.Refused(), s.refused)
+		}
+		for j := range checks {
+			if checks[j].Remaining != s.left[j] {
+				t.Errorf("step %d: of check %d remain %d, want %d", i, j, checks[j].Remaining, s.left[j])
+			}
+		}
+	}
+}
+
+// TestDebts lets more be spent than there is, by what is known late.
+func TestDebts(t *testing.T) {
+	for _, test := range []struct {
+		algorithm Algorithm
+		until     time.Duration // nothing passes before, and one does then
+	}{
+		{FixedWindow, time.Minute},
+		{SlidingWindow, 31 * 2 * time.Second},
+		{TokenBucket, 151 * time.Second}, // 250 of 100 are spent, and 1 a second comes back
+	} {
+		l := New(Options{})
+		limit := &Limit{Count: 60, Window: Window{Length: time.Minute}, Cost: Bytes, Algorithm: test.algorithm}
+		if test.algorithm == TokenBucket {
+			limit.Burst = 100
+		}
+		if test.algorithm == SlidingWindow {
+			limit.Window.Length = 31 * 2 * time.Second
+			test.until += 2 * time.Second // the bucket that it is in
+		}
+		checks := []Check{{Limit: limit, Key: 1}}
+		ticket, _ := l.Take(t0, checks)
+		ticket.Settle(t0, Bytes, 250)
+		l.Sweep(at(time.Second)) // a debt is not forgotten
+		if _, ok := l.Take(at(test.until-1), checks); ok {
+			t.Errorf("%v: Take before the debt is paid = true", limit)
+		}
+		if got := checks[0].Reset; got != 1 {
+			t.Errorf("%v: a nanosecond before the debt is paid Reset is %v", limit, got)
+		}
+		if _, ok := l.Take(at(test.until), checks); !ok {
+			t.Errorf("%v: Take when the debt is paid = false, reset %v", limit, checks[0].Reset)
+		}
+	}
+}

@@ -61,18 +61,15 @@ func (r *ring) add(n int64) {
 	}
 }
 
-// refund takes up to n back from a bucket and returns how much it was; none if
-// the bucket no longer counts.
-func (r *ring) refund(bucket, n int64) int64 {
+// refund takes up to n back from a bucket, and nothing if that no longer counts.
+func (r *ring) refund(bucket, n int64) {
 	if bucket > r.head || bucket <= r.head-ringSize {
-		return 0
+		return
 	}
 	i := bucket & (ringSize - 1)
-	n = min(n, r.buckets[i])
-	if r.buckets[i] -= n; r.buckets[i] == 0 {
+	if r.buckets[i] -= min(n, r.buckets[i]); r.buckets[i] == 0 {
 		r.filled &^= 1 << i
 	}
-	return n
 }
 
 // ends returns when nothing that was spent counts any more, if nothing is added.
