@@ -206,10 +206,20 @@ func TestGRPCRefused(t *testing.T) {
 		http int
 		want codes.Code
 	}{
-		{429, codes.ResourceExhausted}, {401, codes.Unauthenticated}, {403, codes.PermissionDenied}, {404, codes.Unimplemented},
-		{405, codes.Unimplemented}, {503, codes.Unavailable}, {502, codes.Unavailable}, {504, codes.DeadlineExceeded},
-		{400, codes.Internal}, {500, codes.Internal}, {413, codes.ResourceExhausted}, {431, codes.ResourceExhausted},
-		{408, codes.DeadlineExceeded}, {418, codes.Unknown},
+		{429, codes.ResourceExhausted},
+		{401, codes.Unauthenticated},
+		{403, codes.PermissionDenied},
+		{404, codes.Unimplemented},
+		{405, codes.Unimplemented},
+		{503, codes.Unavailable},
+		{502, codes.Unavailable},
+		{504, codes.DeadlineExceeded},
+		{400, codes.Internal},
+		{500, codes.Internal},
+		{413, codes.ResourceExhausted},
+		{431, codes.ResourceExhausted},
+		{408, codes.DeadlineExceeded},
+		{418, codes.Unknown},
 	} {
 		for kind, body := range map[string]string{
 			"json": `{"code":"1","description":"50 % is enough ß"}`,

@@ -17,9 +17,19 @@ func TestHeaders(t *testing.T) {
 		name, want string
 		ok         bool
 	}{
-		{"Accept", "a", true}, {"accept", "a", true}, {"ACCEPT", "a", true}, {"ApiKey", "k", true}, {"X-RateLimit-Limit", "1", true},
-		{"x_Y", "u", true}, {long, "l", true}, {strings.ToUpper(long), "l", true}, {long + "x", "", false},
-		{"Host", "weir.test", true}, {"host", "weir.test", true}, {"Missing", "", false}, {"", "", false},
+		{"Accept", "a", true},
+		{"accept", "a", true},
+		{"ACCEPT", "a", true},
+		{"ApiKey", "k", true},
+		{"X-RateLimit-Limit", "1", true},
+		{"x_Y", "u", true},
+		{long, "l", true},
+		{strings.ToUpper(long), "l", true},
+		{long + "x", "", false},
+		{"Host", "weir.test", true},
+		{"host", "weir.test", true},
+		{"Missing", "", false},
+		{"", "", false},
 	} {
 		if got, ok := h.Value(tt.name); got != tt.want || ok != tt.ok {
 			t.Errorf("Value(%q) = %q, %v, want %q, %v", tt.name, got, ok, tt.want, tt.ok)

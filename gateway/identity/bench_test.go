@@ -12,8 +12,10 @@ import (
 // application, user and subscription are looked up.
 func BenchmarkIdentify(b *testing.B) {
 	key, hash := NewKey()
-	d := newTestDirectory(b, Application{ID: "5", Name: "Shop", Keys: []Key{{Hash: hash}}, Clients: []Client{{ID: "c"}},
-		Subscriptions: []Subscription{{"Pizza", "1", "Gold"}}})
+	d := newTestDirectory(b, Application{
+		ID: "5", Name: "Shop", Keys: []Key{{Hash: hash}}, Clients: []Client{{ID: "c"}},
+		Subscriptions: []Subscription{{"Pizza", "1", "Gold"}},
+	})
 	a := NewAuthenticator(AuthenticatorOptions{Verifier: newTestVerifier(b, nil)})
 	client := netip.MustParseAddr("192.0.2.1")
 	for name, h := range map[string]fields{

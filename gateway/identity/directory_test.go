@@ -23,11 +23,13 @@ func TestDirectoryAPIKey(t *testing.T) {
 	other, otherHash := NewKey()
 	unknown, _ := NewKey()
 	d := newTestDirectory(t,
-		Application{ID: "1", Name: "Shop", Owner: "alice", Tier: "50PerMin",
+		Application{
+			ID: "1", Name: "Shop", Owner: "alice", Tier: "50PerMin",
 			Keys: []Key{{weir.Production, hash}, {weir.Sandbox, sandboxHash}},
 			Subscriptions: []Subscription{
 				{"Pizza", "1", "Gold"}, {"Pizza", "", "Bronze"}, {"Pets", "2", "Silver"},
-			}},
+			},
+		},
 		Application{ID: "2", Name: "Other", Owner: "bob", Keys: []Key{{weir.Production, otherHash}}},
 	)
 	if got := d.Len(); got != 2 {
@@ -170,9 +172,11 @@ func TestDirectoryTokenSelfContained(t *testing.T) {
 
 // What is registered goes before what a token says of itself.
 func TestDirectoryTokenRegistered(t *testing.T) {
-	registered := Application{ID: "5", Name: "Registered", Owner: "carol", Tier: "10PerMin",
+	registered := Application{
+		ID: "5", Name: "Registered", Owner: "carol", Tier: "10PerMin",
 		Clients:       []Client{{ID: "prod", Type: weir.Production}, {ID: "test", Type: weir.Sandbox}, {ID: "bound", Issuer: testIssuer}, {ID: "foreign", Issuer: "other"}},
-		Subscriptions: []Subscription{{"Pizza", "1", "Bronze"}}}
+		Subscriptions: []Subscription{{"Pizza", "1", "Bronze"}},
+	}
 	d := newTestDirectory(t, registered, Application{ID: "7", Name: "Seven", Clients: []Client{{ID: "seven"}}}, Application{ID: "u-8", Name: "Eight"})
 	only := func(i *Issuer) { i.ClientsOnly = true }
 	for _, test := range []struct {
@@ -227,8 +231,10 @@ func TestDirectoryTokenOwner(t *testing.T) {
 func TestDirectoryAllocates(t *testing.T) {
 	text, hash := NewKey()
 	wrong, _ := NewKey()
-	d := newTestDirectory(t, Application{ID: "5", Keys: []Key{{Hash: hash}}, Clients: []Client{{ID: "c"}},
-		Subscriptions: []Subscription{{"Pizza", "1", "Gold"}}})
+	d := newTestDirectory(t, Application{
+		ID: "5", Keys: []Key{{Hash: hash}}, Clients: []Client{{ID: "c"}},
+		Subscriptions: []Subscription{{"Pizza", "1", "Gold"}},
+	})
 	tok := token(t, nil, `"azp":"c"`)
 	for name, f := range map[string]func(){
 		"key":          func() { d.APIKey(text) },

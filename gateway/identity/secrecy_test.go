@@ -188,8 +188,10 @@ func TestDirectoryReplaced(t *testing.T) {
 	var current atomic.Pointer[Directory]
 	replace := func(n int) {
 		name := fmt.Sprint("generation ", n)
-		current.Store(newTestDirectory(t, Application{ID: "1", Name: name, Owner: name, Tier: name,
-			Keys: []Key{{weir.Production, hash}}, Subscriptions: []Subscription{{"Pizza", "1", name}}}))
+		current.Store(newTestDirectory(t, Application{
+			ID: "1", Name: name, Owner: name, Tier: name,
+			Keys: []Key{{weir.Production, hash}}, Subscriptions: []Subscription{{"Pizza", "1", name}},
+		}))
 	}
 	replace(0)
 	var wg sync.WaitGroup
