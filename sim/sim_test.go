@@ -40,8 +40,7 @@ func runScript(t *testing.T, path string) {
 		t.Fatalf("%s: %v", path, err)
 	}
 	if err := newWorld(t, files).run(steps); err != nil {
-		var s *stepError
-		if errors.As(err, &s) {
+		if s, ok := errors.AsType[*stepError](err); ok {
 			t.Fatalf("%s:%d: %v", path, s.line, err)
 		}
 		t.Fatalf("%s: %v", path, err)

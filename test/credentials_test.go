@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -108,9 +109,7 @@ func (k *signingKey) token(t *testing.T, issuer string, more jwt.MapClaims) stri
 		"iss": issuer, "sub": "ann", "azp": "shop-client", "jti": rand.Text(),
 		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix(),
 	}
-	for name, v := range more {
-		claims[name] = v
-	}
+	maps.Copy(claims, more)
 	token := jwt.NewWithClaims(jwt.GetSigningMethod(k.algorithm), claims)
 	token.Header["kid"] = k.id
 	text, err := token.SignedString(k.private)
@@ -151,10 +150,15 @@ func TestTokens(t *testing.T) {
 		keys = append(keys, newSigningKey(t, "key-"+algorithm, algorithm))
 	}
 	issuer.publish(keys...)
-	g := newTokenProject(t, b).serve(issuer.conf())
+	p := newTokenProject(t, b)
+	g := p.serve(issuer.conf())
 	c := g.h1(t)
 	for _, k := range keys {
 		c.get(t, "/pet/a", "Authorization", "Bearer "+k.token(t, issuer.name, nil)).want(t, 200, "")
+	}
+	e := p.explain(t, "--path", "/pet/a", "--token", keys[0].token(t, issuer.name, nil))
+	if !e.Answer.Forward || e.Request.User != "ann" || e.Request.Application != "shop" {
+		t.Errorf("explain tells %+v", e)
 	}
 	if got := b.last(t).header.Get("Authorization"); got != "" {
 		t.Errorf("the backend got Authorization %q", got)

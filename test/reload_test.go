@@ -92,6 +92,80 @@ func TestReloadDropsNothing(t *testing.T) {
 	}
 }
 
+// TestReloadCountsExactly reloads again and again while 64 clients ask for more
+// than they may have: as many pass as the limit says.
+func TestReloadCountsExactly(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, "one")
+	const limit = 3000
+	p := newReloadProject(t, b, "{count: "+itoa(limit)+", unitTime: 1, timeUnit: day}")
+	key := p.key("shop", "PRODUCTION")
+	g := p.serve("")
+	clients := []*client{g.h1(t), g.h2c(t)}
+	var all sync.WaitGroup
+	var passed, refused atomic.Int64
+	for i := range 64 {
+		all.Go(func() {
+			for refused.Load() < 500 {
+				r, err := clients[i%2].do("GET", "/pizza/1/menu", "", "ApiKey", key)
+				switch {
+				case err != nil:
+					t.Error(err)
+					return
+				case r.StatusCode == 200:
+					passed.Add(1)
+				case r.StatusCode == 429:
+					refused.Add(1)
+				default:
+					t.Errorf("status %d: %s", r.StatusCode, r.text)
+					return
+				}
+			}
+		})
+	}
+	for refused.Load() < 100 && !t.Failed() {
+		g.reload(t)
+	}
+	all.Wait()
+	if passed.Load() != limit || b.hits() != limit {
+		t.Errorf("%d passed and %d reached the backend, want %d", passed.Load(), b.hits(), limit)
+	}
+}
+
+// TestReloadLetsCallsEnd takes an API away while it is called: the call ends as it
+// began, and the next one finds nothing.
+func TestReloadLetsCallsEnd(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, "one")
+	p := newProject(t, b.URL, files{
+		"api_definitions/pet.yaml":  openAPI("x-wso2-production-endpoints: {urls: [BACKEND]}"),
+		"api_definitions/stay.yaml": strings.ReplaceAll(openAPI("x-wso2-production-endpoints: {urls: [BACKEND]}"), "pet", "stay"),
+	})
+	g := p.serve("")
+	clients := []*client{g.h1(t), g.h2c(t)}
+	var all sync.WaitGroup
+	for _, c := range clients {
+		all.Go(func() {
+			r, err := c.do("GET", "/pet/slow", "")
+			if err != nil || r.StatusCode != 200 || r.text != "one /slow\n" {
+				t.Errorf("the call under way: %v, %q", err, r.text)
+			}
+		})
+	}
+	until(t, "the calls to reach the backend", func() bool { return b.held() == len(clients) })
+	if err := os.Remove(p.path("api_definitions", "pet.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	p.build()
+	g.reload(t)
+	for _, c := range clients {
+		c.get(t, "/pet/a").want(t, 404, "404")
+		c.get(t, "/stay/a").want(t, 200, "")
+	}
+	b.release()
+	all.Wait()
+}
+
 // TestReloadKeepsCounters changes a limit while it counts: what was spent stays
 // spent, and the new count holds at once.
 func TestReloadKeepsCounters(t *testing.T) {
