@@ -268,7 +268,9 @@ func (c *conn) check() int {
 	x.ContentLength = q.length
 	x.Upgrade = q.wantsSocket()
 	c.r += q.pos
-	c.keep = !q.close
+	// What follows a request for a WebSocket may be meant for the WebSocket: if
+	// none comes of it, it must not be read as a request.
+	c.keep = !q.close && !x.Upgrade
 	c.body.begin(c)
 	o := &c.server.options
 	switch {

@@ -207,3 +207,93 @@ func TestBackendBreaksOff(t *testing.T) {
 		})
 	}
 }
+
+// A backend that sends a body where none may be confuses nobody: its connection is
+// not used again.
+func TestBodyWhereNoneMayBe(t *testing.T) {
+	for _, r := range []struct{ name, request, answer string }{
+		{"HEAD", "HEAD /1", "HTTP/1.1 200 OK\r\nContent-Length: 38\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
+		{"204", "GET /1", "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
+		{"304", "GET /1", "HTTP/1.1 304 Not Modified\r\nContent-Length: 38\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
+		{"after the last chunk", "GET /1", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			backend := newScript(t, func(_ int, nc net.Conn, br *bufio.Reader) {
+				for {
+					head, err := readHeadText(br)
+					if err != nil {
+						return
+					}
+					if strings.Contains(head, " /1 ") {
+						_, _ = io.WriteString(nc, r.answer)
+						continue
+					}
+					_, _ = io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")
+				}
+			})
+			p := &fakePipeline{group: newGroup(t, upstream.Options{}, false, backend)}
+			c := newFront(t, Options{Pipeline: p}).dial()
+			for range 3 {
+				method, _, _ := strings.Cut(r.request, " ")
+				c.send(r.request + " HTTP/1.1\r\nHost: a\r\n\r\n").answer(method)
+				if res, body := c.send("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n").answer("GET"); res.StatusCode != 200 || body != "good" {
+					t.Errorf("the next: got %d %q, want 200 good", res.StatusCode, body)
+				}
+			}
+		})
+	}
+}
+
+// A client that reads slowly gets all of a long answer, if it reads fast enough.
+func TestPatientReader(t *testing.T) {
+	const size = 6 << 20
+	backend := newBackend(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, size)) })
+	p := &fakePipeline{group: newGroup(t, upstream.Options{}, false, backend)}
+	f := newFront(t, Options{Pipeline: p, WriteTimeout: 400 * time.Millisecond})
+	c := f.dial().send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	res, err := http.ReadResponse(c.r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, b := 0, make([]byte, 1<<20)
+	for n < size {
+		<-time.After(50 * time.Millisecond)
+		m, err := io.ReadFull(res.Body, b)
+		n += m
+		if err != nil {
+			t.Fatalf("after %d bytes: %v", n, err)
+		}
+	}
+}
+
+// The silence of a backend within an answer is bounded, but not that of one that
+// sends a little now and then.
+func TestBackendSilence(t *testing.T) {
+	t.Parallel()
+	backend := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
+		for i := range 8 {
+			_, _ = io.WriteString(w, "x")
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-r.Context().Done():
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+			if r.URL.Path == "/silent" && i == 2 {
+				<-r.Context().Done()
+			}
+		}
+	})
+	p := &fakePipeline{group: newGroup(t, upstream.Options{IdleTimeout: 400 * time.Millisecond}, false, backend)}
+	f := newFront(t, Options{Pipeline: p})
+	if _, body := f.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n"); body != "xxxxxxxx" {
+		t.Errorf("got %q", body)
+	}
+	res, err := http.ReadResponse(f.dial().send("GET /silent HTTP/1.1\r\nHost: a\r\n\r\n").r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(res.Body); err == nil || string(body) != "xxx" {
+		t.Errorf("got %q, %v; want xxx and an error", body, err)
+	}
+}

@@ -20,9 +20,6 @@ func (c *conn) receive(bc *upstream.Conn, timeout time.Duration) (verdict, bool)
 	if c.p.status == http.StatusSwitchingProtocols {
 		return c.tunnel(bc, rest), false
 	}
-	if c.x.Upgrade {
-		c.keep = false // what the client sends next may be meant for the WebSocket
-	}
 	return c.relay(bc, rest)
 }
 

@@ -7,6 +7,9 @@
 // every call takes: one goroutine for each connection, no allocation for a call,
 // deadlines set about once a second rather than for each read.
 //
+// A client that closes its side of the connection, or half of it, is taken to have
+// gone: its call is given up if the backend has not answered within a second or so.
+//
 // Bodies stream both ways in bounded buffers. A request whose body is small is
 // read whole before a backend is asked.
 package http1

@@ -1,9 +1,12 @@
 package http1
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
+	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,6 +15,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/weir-project/weir/gateway"
 	"github.com/weir-project/weir/gateway/upstream"
 )
 
@@ -334,4 +338,83 @@ func FuzzFrames(f *testing.F) {
 			}
 		}
 	})
+}
+
+// After a refusal of a WebSocket, by the gateway or for want of a backend, nothing
+// more is read from the connection.
+func TestSocketNotForwarded(t *testing.T) {
+	for _, want := range []int{429, 502} {
+		p := &fakePipeline{}
+		if want == 429 {
+			p.admit = func(*gateway.Exchange) *gateway.Answer { return &gateway.Answer{Status: 429} }
+		}
+		c := newFront(t, Options{Pipeline: p}).dial().send(upgradeHead + poison)
+		if res, _ := c.answer("GET"); res.StatusCode != want || !res.Close {
+			t.Errorf("got %d, close %v; want %d, true", res.StatusCode, res.Close, want)
+		}
+		if !c.closed() {
+			t.Error("the connection stays open")
+		}
+		if got := p.admissions(); len(got) != 1 {
+			t.Errorf("admitted %q", got)
+		}
+	}
+}
+
+// A backend that does not quite agree to a WebSocket gets no bytes of it.
+func TestSocketHalfAgreed(t *testing.T) {
+	for _, r := range []struct{ name, answer string }{
+		{"no upgrade", "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n\r\n"},
+		{"other protocol", "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"},
+		{"not for this connection", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"},
+		{"gone", ""},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			got := make(chan string, 1)
+			backend := newScript(t, func(_ int, nc net.Conn, br *bufio.Reader) {
+				if _, err := readHeadText(br); err != nil {
+					return
+				}
+				if r.answer == "" {
+					nc.Close()
+				}
+				_, _ = io.WriteString(nc, r.answer)
+				rest, _ := io.ReadAll(br)
+				got <- string(rest)
+			})
+			p := &fakePipeline{group: newGroup(t, upstream.Options{}, false, backend)}
+			c := newFront(t, Options{Pipeline: p}).dial().send(upgradeHead + "\x81\x85\x00\x00\x00\x00hello")
+			if res, _ := c.answer("GET"); res.StatusCode != 502 || !res.Close {
+				t.Errorf("got %d, close %v; want 502, true", res.StatusCode, res.Close)
+			}
+			if !c.closed() {
+				t.Error("the connection stays open")
+			}
+			if rest := <-got; rest != "" {
+				t.Errorf("the backend got %q", rest)
+			}
+		})
+	}
+}
+
+// Frames that come with the head of the request, or of the answer, are not lost.
+func TestSocketEarlyFrames(t *testing.T) {
+	hello := appendFrame(nil, false, true, 1, []byte("hello"))
+	backend := newScript(t, func(_ int, nc net.Conn, br *bufio.Reader) {
+		if _, err := readHeadText(br); err != nil {
+			return
+		}
+		_, _ = io.WriteString(nc, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"+string(hello))
+		_, _ = io.Copy(nc, br)
+	})
+	p := &fakePipeline{group: newGroup(t, upstream.Options{}, false, backend)}
+	early := appendFrame(nil, true, true, 2, []byte("early"))
+	c := newFront(t, Options{Pipeline: p}).dial().send(upgradeHead + string(early))
+	if head, err := readHeadText(c.r); err != nil || !strings.HasPrefix(head, "HTTP/1.1 101 ") {
+		t.Fatalf("got %q, %v", head, err)
+	}
+	got := make([]byte, len(hello))
+	if _, err := io.ReadFull(c.r, got); err != nil || !bytes.Equal(got, hello) {
+		t.Errorf("got %q, %v; want %q", got, err, hello)
+	}
 }

@@ -233,3 +233,54 @@ func TestRunEnds(t *testing.T) {
 		t.Error("still listens")
 	}
 }
+
+// A listener whose socket is closed under it says so, and still ends in order.
+func TestAcceptFails(t *testing.T) {
+	s := &namedServer{name: "http1"}
+	l, err := New(Options{Address: "127.0.0.1:0", HTTP1: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() { ended <- l.Run(context.Background()) }()
+	if got := greeting(connect(t, l)); got != "http1" {
+		t.Fatalf("got %q", got)
+	}
+	l.Close()
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "accept on 127.0.0.1") {
+		t.Errorf("got %v", err)
+	}
+	if s.stops != 1 || l.Conns() != 0 {
+		t.Errorf("Shutdown was called %d times, %d connections are left", s.stops, l.Conns())
+	}
+}
+
+// A flood of connections from one place leaves room for the others.
+func TestFlood(t *testing.T) {
+	l, _ := start(t, Options{MaxConnsPerIP: 50, MaxConns: 60})
+	turned := 0
+	for range 300 {
+		nc, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		_ = nc.SetDeadline(time.Now().Add(10 * time.Second))
+		if greeting(nc) != "http1" {
+			turned++
+		}
+	}
+	if turned != 250 || l.Conns() != 50 {
+		t.Errorf("%d of 300 were turned away, %d are open; want 250, 50", turned, l.Conns())
+	}
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}
+	nc, err := d.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Skipf("no second address here: %v", err)
+	}
+	defer nc.Close()
+	_ = nc.SetDeadline(time.Now().Add(10 * time.Second))
+	if got := greeting(nc); got != "http1" {
+		t.Errorf("somebody else: got %q, want http1", got)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -183,5 +184,57 @@ func TestDeny(t *testing.T) {
 			nc.Close()
 			t.Errorf("%s was reached", host)
 		}
+	}
+}
+
+// Groups, targets and their connections are used by many at a time, while health
+// changes and definitions are replaced.
+func TestConcurrentUse(t *testing.T) {
+	r := &Registry{}
+	var users sync.WaitGroup
+	for n := range 8 {
+		users.Go(func() {
+			for i := range 200 {
+				g, err := r.Group([]string{"http://a", fmt.Sprintf("http://b%d", i%5), "http://c"}, n%2 == 0)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				now := time.Unix(1000+int64(i), 0)
+				var tried Tried
+				seen := map[*Target]bool{}
+				for x := g.Pick(now, &tried); x != nil; x = g.Pick(now, &tried) {
+					if seen[x] {
+						t.Errorf("%s was picked twice for one call", x.Host)
+					}
+					seen[x] = true
+					if (i+n)%3 == 0 {
+						x.Failed(now)
+					} else {
+						x.Succeeded()
+					}
+				}
+				if len(seen) == 0 {
+					t.Error("no target at all")
+				}
+			}
+		})
+	}
+	users.Wait()
+	if n := len(r.targets); n != 7 {
+		t.Errorf("%d targets, want 7", n)
+	}
+}
+
+// A target made by hand has the defaults.
+func TestTargetByHand(t *testing.T) {
+	x := &Target{Scheme: "http", Host: "a:80"}
+	now := time.Unix(1000, 0)
+	x.Failed(now)
+	if !x.Down() || x.available(now) || x.Options().ConnectTimeout != 2*time.Second {
+		t.Errorf("got down %v, options %+v", x.Down(), x.Options())
+	}
+	if !x.available(now.Add(time.Minute)) {
+		t.Error("never available again")
 	}
 }
