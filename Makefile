@@ -47,7 +47,8 @@ bench-check: ## build and vet the benchmarks, and run each of them once
 
 bench: ## measure Weir beside its peers (see docs/performance.md)
 	@scripts/setup.sh bench
-	@$(MAKE) -C benchmarks
+	cd benchmarks && $(GO) test -run '^$$' -bench . -cpu 1,2 ./limiter
+	cd benchmarks && $(GO) run ./gateway
 
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	@scripts/fuzz.sh $(FUZZTIME)

@@ -31,9 +31,9 @@ minor=${minor%%[!0-9]*}
 case $task in
 test)
 	need gcc "gcc libc6-dev" "the race detector needs a C compiler"
+	need curl "curl ca-certificates" "the commands of the documents are run as they stand"
 	;;
 bench)
-	need gcc "gcc libc6-dev" "the race detector needs a C compiler"
 	need nginx "nginx-light" "the peer that the proxy is measured beside"
 	need haproxy "haproxy" "the peer that the proxy is measured beside"
 	;;
