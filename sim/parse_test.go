@@ -2,6 +2,8 @@ package sim
 
 import (
 	"net/netip"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -110,4 +112,34 @@ func TestSplit(t *testing.T) {
 	if _, _, err := split("-- a --\n-- a --\n"); err == nil {
 		t.Error("a file that is there twice was taken")
 	}
+}
+
+// FuzzParseScript holds the parser to take every text or say why not, with a line.
+func FuzzParseScript(f *testing.F) {
+	paths, _ := filepath.Glob(filepath.Join("testdata", "*.txt")) // the pattern is a good one
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		script, _, err := split(text)
+		if err != nil {
+			return
+		}
+		steps, err := parseScript(script)
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "line ") {
+				t.Errorf("%q: %v", script, err)
+			}
+			return
+		}
+		for _, s := range steps {
+			if s.at == nil && s.apply == nil && s.hit == nil && s.open == nil && s.events == nil && s.end == "" && s.count == nil {
+				t.Errorf("line %d: %s: is no step", s.line, s.text)
+			}
+		}
+	})
 }
