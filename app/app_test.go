@@ -341,9 +341,9 @@ func TestRunSaysThatAPortIsTaken(t *testing.T) {
 	d, _ := pets(t, "http://127.0.0.1:1", 1)
 	port := int(netip.MustParseAddrPort(taken.Addr().String()).Port())
 	for name, set := range map[string]func(*config.Config){
-		"listen on 127.0.0.1": func(c *config.Config) { c.Listener.HTTPPort = port },
-		"management":          func(c *config.Config) { c.Management.Port = port },
-		"no port to listen":   func(c *config.Config) { c.Listener.HTTPPort = config.Off },
+		"listenerConfig.httpPort: port": func(c *config.Config) { c.Listener.HTTPPort = port },
+		"management.port: port":         func(c *config.Config) { c.Management.Port = port },
+		"no port to listen":             func(c *config.Config) { c.Listener.HTTPPort = config.Off },
 	} {
 		c := config.Default()
 		c.Listener.Host, c.Listener.HTTPPort, c.Management.Port = "127.0.0.1", 0, 0

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/weir-project/weir/config"
@@ -32,7 +33,7 @@ func (a *App) openDoors() (*doors, error) {
 	var err error
 	if c.Listener.HTTPPort != config.Off {
 		if d.http, err = a.openDoor(c.Listener.HTTPPort, nil); err != nil {
-			return nil, err
+			return nil, portFault("listenerConfig.httpPort", c.Listener.HTTPPort, err)
 		}
 	}
 	if c.Listener.TLS() {
@@ -42,7 +43,7 @@ func (a *App) openDoors() (*doors, error) {
 		}
 		if err != nil {
 			d.close()
-			return nil, err
+			return nil, portFault("listenerConfig.httpsPort", c.Listener.HTTPSPort, err)
 		}
 	}
 	if d.http == nil && d.https == nil {
@@ -159,9 +160,18 @@ func (a *App) openManagement() (net.Listener, error) {
 	}
 	l, err := net.Listen("tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
 	if err != nil {
-		return nil, fmt.Errorf("management: %w", err)
+		return nil, portFault("management.port", c.Port, err)
 	}
 	return l, nil
+}
+
+// portFault names the key of the configuration that chose a port which could not
+// be opened.
+func portFault(key string, port int, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s: port %d is taken by another program: %w", key, port, syscall.EADDRINUSE)
+	}
+	return fmt.Errorf("%s: %w", key, err)
 }
 
 // addresses returns where the process listens.
