@@ -8,9 +8,11 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -304,8 +306,7 @@ func checkCalls(t *testing.T, p pkg, set *token.FileSet, f *ast.File) {
 	})
 }
 
-// TestModules finds a go.mod outside the places that may have their own, and
-// words in the tree that mark work left undone.
+// TestModules finds a go.mod outside the places that may have their own.
 func TestModules(t *testing.T) {
 	allowed := []string{"go.mod", "benchmarks/go.mod", "tools/go.mod"}
 	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
@@ -322,5 +323,32 @@ func TestModules(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// link finds links of Markdown to files of the tree.
+var link = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+
+// TestLinks finds links in documents that lead nowhere.
+func TestLinks(t *testing.T) {
+	docs := []string{"README.md", "CHANGELOG.md", "benchmarks/README.md"}
+	for _, pattern := range []string{"docs/*.md", "docs/adr/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs = append(docs, found...)
+	}
+	for _, name := range docs {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllSubmatch(text, -1) {
+			to := path.Join(path.Dir(name), string(m[1]))
+			if _, err := os.Stat(filepath.FromSlash(to)); err != nil {
+				t.Errorf("%s links to %s, which is not there", name, m[1])
+			}
+		}
 	}
 }

@@ -38,10 +38,11 @@ func (a *App) openDoors() (*doors, error) {
 	}
 	if c.Listener.TLS() {
 		d.certificates, err = listen.LoadCertificates(listen.Pair{Certificate: c.Listener.CertFile, Key: c.Listener.KeyFile})
-		if err == nil {
-			d.https, err = a.openDoor(c.Listener.HTTPSPort, d.certificates)
-		}
 		if err != nil {
+			d.close()
+			return nil, fmt.Errorf("listenerConfig.certFile: %w", err)
+		}
+		if d.https, err = a.openDoor(c.Listener.HTTPSPort, d.certificates); err != nil {
 			d.close()
 			return nil, portFault("listenerConfig.httpsPort", c.Listener.HTTPSPort, err)
 		}
