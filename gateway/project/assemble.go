@@ -56,7 +56,6 @@ func (l *loader) checkAPIs() {
 				l.checkNested(outer, inner)
 			}
 		}
-		l.checkTemplates(a)
 	}
 }
 
@@ -91,34 +90,6 @@ func reaches(template string, segments []string) bool {
 		}
 	}
 	return true
-}
-
-// checkTemplates reports resources that match the same requests.
-func (l *loader) checkTemplates(f *definitionFile) {
-	seen := map[string]int{}
-	for i, r := range f.api.Resources {
-		key := r.Method + " " + withoutNames(r.Template)
-		if first, ok := seen[key]; ok {
-			f.resources[i].fault("%s %s matches the same requests as %s in line %d",
-				r.Method, r.Template, f.api.Resources[first].Template, f.resources[first].node.Line)
-			continue
-		}
-		seen[key] = i
-	}
-}
-
-// withoutNames returns a template without the names of its parameters.
-func withoutNames(template string) string {
-	var b strings.Builder
-	for {
-		before, after, found := strings.Cut(template, "{")
-		b.WriteString(before)
-		if !found {
-			return b.String()
-		}
-		b.WriteString("{}")
-		_, template, _ = strings.Cut(after, "}")
-	}
 }
 
 // checkPolicies compiles the policies as a gateway will, and reports its faults

@@ -165,6 +165,9 @@ func checkURL(text string) string {
 		if strings.Contains(p, "%") {
 			return "must not have escapes in its path"
 		}
+		if p == "/" {
+			return "has an empty segment in its path"
+		}
 		if canonical, err := route.Canonical(p); err != nil {
 			return "cannot be asked for: " + err.Error()
 		} else if canonical != p {

@@ -271,7 +271,7 @@ func readFile(name string) ([]byte, error) {
 		dir = "."
 	}
 	l := &loader{files: os.DirFS(dir), dir: dir}
-	if text, ok := l.read(base, true); ok {
+	if text, ok := l.text(base, true); ok {
 		return text, nil
 	}
 	l.report.faults[0].File = name

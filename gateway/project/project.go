@@ -121,9 +121,19 @@ func (l *loader) fault(name, format string, args ...any) {
 	l.report.fault(place{file: l.place(name)}.saying(format, args...))
 }
 
-// read returns the text of a file. It reports false if there is none, which is a
-// fault if it is required.
+// read returns the text of a project's file. It reports false if there is none,
+// which is a fault if it is required. It opens nothing that could keep it
+// waiting, such as a pipe.
 func (l *loader) read(name string, required bool) ([]byte, bool) {
+	if info, err := fs.Stat(l.files, name); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		l.fault(name, "cannot be read: is no regular file")
+		return nil, false
+	}
+	return l.text(name, required)
+}
+
+// text returns the text of a file of any kind.
+func (l *loader) text(name string, required bool) ([]byte, bool) {
 	f, err := l.files.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		if required {

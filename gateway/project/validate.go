@@ -37,8 +37,11 @@ func Validate(path string, config func(path string) error) (Content, Faults, err
 	if err != nil {
 		return contentUnknown, nil, Faults{{File: path, Message: fmt.Sprintf("cannot be read: %v", reason(err))}}
 	}
-	if info.IsDir() {
+	switch {
+	case info.IsDir():
 		return validateProject(path, config)
+	case !info.Mode().IsRegular():
+		return contentUnknown, nil, Faults{{File: path, Message: "cannot be read: is no regular file"}}
 	}
 	if ext := filepath.Ext(path); ext == ".conf" || ext == ".toml" {
 		return ContentConfiguration, nil, config(path)
