@@ -1,8 +1,10 @@
 package test
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -105,7 +107,7 @@ func TestEveryLevelIsExact(t *testing.T) {
 		for _, l := range levels {
 			t.Run(l.name, func(t *testing.T) {
 				t.Parallel()
-				f := &flood{t: t, level: l, clients: clients, key: p.key(l.name, "PRODUCTION"), spent: map[string]bool{}}
+				f := &flood{t: t, level: l, clients: clients, key: p.key(l.name, "PRODUCTION"), spent: map[int64]bool{}}
 				admitted.Add(f.run(3))
 			})
 		}
@@ -123,14 +125,19 @@ type flood struct {
 	key     string
 
 	mu     sync.Mutex
-	passed int64
-	spent  map[string]bool // windows of which a refusal told, by their end
-	until  time.Time       // the end of the last window that is waited for
+	passed []span
+	spent  map[int64]bool // windows that a refusal was about
+	last   int64          // the last window that is waited for; 0: not known yet
 }
 
+// A span is the windows in one of which a call was admitted: those from when it
+// was sent to when it was answered. A window is a second, in Unix time.
+type span struct{ from, to int64 }
+
 // run calls until so many windows have been spent, and returns how many requests
-// have passed: as many as the limit says for each window.
-func (f *flood) run(windows int) int64 {
+// have passed: in each of these windows as many as the limit says, and in no
+// window more.
+func (f *flood) run(windows int64) int64 {
 	var all sync.WaitGroup
 	for i := range 64 {
 		all.Go(func() {
@@ -139,24 +146,56 @@ func (f *flood) run(windows int) int64 {
 		})
 	}
 	all.Wait()
-	if want := int64(len(f.spent) * perWindow); f.passed != want || len(f.spent) < windows {
-		f.t.Errorf("%d requests passed in %d windows, want %d", f.passed, len(f.spent), want)
+	if len(f.passed) == 0 || f.t.Failed() {
+		f.t.Errorf("%d requests passed", len(f.passed))
+		return int64(len(f.passed))
 	}
-	return f.passed
+	first := slices.MinFunc(f.passed, func(a, b span) int { return cmp.Compare(a.from, b.from) }).from
+	last := slices.MaxFunc(f.passed, func(a, b span) int { return cmp.Compare(a.to, b.to) }).to
+	for from := first; from <= last; from++ {
+		for to := from; to <= last; to++ {
+			f.check(from, to)
+		}
+	}
+	return int64(len(f.passed))
+}
+
+// check holds what passed in the windows from from to to, both included, to the
+// limit: surely in them no more than it allows, and perhaps in them no less than
+// what was needed to spend those that were spent.
+func (f *flood) check(from, to int64) {
+	var surely, perhaps, spent int64
+	for _, p := range f.passed {
+		if p.from >= from && p.to <= to {
+			surely++
+		}
+		if p.from <= to && p.to >= from {
+			perhaps++
+		}
+	}
+	for w := from; w <= to; w++ {
+		if f.spent[w] {
+			spent++
+		}
+	}
+	if most := (to - from + 1) * perWindow; surely > most || perhaps < spent*perWindow {
+		f.t.Errorf("in %d windows, of which %d were spent, %d to %d requests passed", to-from+1, spent, surely, perhaps)
+	}
 }
 
 // call makes one call. It reports false once the last window has been spent, or
 // anything is wrong.
-func (f *flood) call(c *client, windows int) bool {
+func (f *flood) call(c *client, windows int64) bool {
+	sent := time.Now().Unix()
 	r, err := c.do("GET", "/"+f.level.name+"/1/menu", "", "ApiKey", f.key)
 	if err != nil {
 		f.t.Error(err)
 		return false
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if r.StatusCode == http.StatusOK {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.passed++
+		f.passed = append(f.passed, span{sent, time.Now().Unix()})
 		return true
 	}
 	if r.StatusCode != f.level.status || !strings.Contains(r.text, `"`+f.level.code+`"`) {
@@ -169,13 +208,12 @@ func (f *flood) call(c *client, windows int) bool {
 		f.t.Errorf("Retry-After %q, body %s", r.Header.Get("Retry-After"), r.text)
 		return false
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.spent[body.NextAccessTime] = true
-	if f.until.IsZero() {
-		f.until = end.Add(time.Duration(windows-1) * time.Second)
+	window := end.Unix() - 1
+	f.spent[window] = true
+	if f.last == 0 {
+		f.last = window + windows - 1
 	}
-	return end.Before(f.until)
+	return window < f.last
 }
 
 // TestRefusals sends one request too many at each level, and reads all of the

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,6 +15,11 @@ import (
 var binary, plain string
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		// Most of the tests wait most of the time, for windows and time-outs to end.
+		_ = f.Value.Set("6") // it is a number
+	}
 	os.Exit(run(m))
 }
 
