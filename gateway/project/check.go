@@ -19,7 +19,7 @@ import (
 )
 
 // maxCheck is how long the check of one document may take.
-const maxCheck = time.Second
+const maxCheck = 30 * time.Second
 
 // check reports what is wrong with an OpenAPI document, as far as it can be told
 // without asking the API's backends. Examples, default values and patterns of

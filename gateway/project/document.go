@@ -17,10 +17,10 @@ import (
 // read, so that no file costs more than a fixed amount of memory and time,
 // whatever aliases and references it has in it.
 const (
-	maxDocument = 5 << 20 // bytes
-	maxNodes    = 10_000  // mappings and sequences, aliases counted as what they stand for
-	maxValues   = 100_000 // keys and values of any kind
-	maxDepth    = 100     // mappings and sequences within each other
+	maxDocument = 16 << 20  // bytes
+	maxNodes    = 250_000   // mappings and sequences, aliases counted as what they stand for
+	maxValues   = 1_000_000 // keys and values of any kind
+	maxDepth    = 100       // mappings and sequences within each other
 )
 
 // readDocument returns the tree of a YAML or JSON file, nil for an empty one. In

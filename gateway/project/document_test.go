@@ -40,12 +40,12 @@ func TestBombs(t *testing.T) {
 		{"deep lines", "a.yaml", definition("x-a:\n" + deepLines(999) + "paths: {}\n"), "is nested deeper than 100 levels"},
 		{"deep JSON", "a.json", `{"openapi":"3.0.3","x-a":` + deep("[", "]", 10_000) + "}", "is nested deeper than 100 levels"},
 		{"deep JSON called YAML", "a.yaml", `{"openapi":"3.0.3","x-a":` + deep(`{"a":`, "}", 9_000) + "}", "nested deeper"},
-		{"many nodes", "a.yaml", definition("x-a:\n" + many + "paths: {}\n"), "has more than 10000 mappings and lists"},
-		{"many nodes in JSON", "a.json", `{"x-a":[` + strings.Repeat("[],", maxNodes) + `0]}`, "has more than 10000 mappings and lists"},
-		{"many values", "a.json", `{"x-a":[` + strings.Repeat("1,", maxValues) + `0]}`, "has more than 100000 values"},
-		{"many values in YAML", "a.yaml", "x-a: [" + strings.Repeat("1,", maxValues) + "0]", "has more than 100000 values"},
-		{"large", "a.yaml", definition("# " + strings.Repeat("x", maxDocument)), "is larger than 5 MiB"},
-		{"large JSON", "a.json", strings.Repeat(" ", maxDocument) + "{}", "is larger than 5 MiB"},
+		{"many nodes", "a.yaml", definition("x-a:\n" + many + "paths: {}\n"), "has more than 250000 mappings and lists"},
+		{"many nodes in JSON", "a.json", `{"x-a":[` + strings.Repeat("[],", maxNodes) + `0]}`, "has more than 250000 mappings and lists"},
+		{"many values", "a.json", `{"x-a":[` + strings.Repeat("1,", maxValues) + `0]}`, "has more than 1000000 values"},
+		{"many values in YAML", "a.yaml", "x-a: [" + strings.Repeat("1,", maxValues) + "0]", "has more than 1000000 values"},
+		{"large", "a.yaml", definition("# " + strings.Repeat("x", maxDocument)), "is larger than 16 MiB"},
+		{"large JSON", "a.json", strings.Repeat(" ", maxDocument) + "{}", "is larger than 16 MiB"},
 		{"binary", "a.yaml", "\x00\x01\x02", "control characters are not allowed"},
 		{"UTF-16", "a.json", "{\x00\"\x00a\x00", "is no valid JSON"},
 	}
@@ -64,7 +64,7 @@ func TestBombs(t *testing.T) {
 			if !ok || strings.Contains(err.Error(), "\n") {
 				t.Errorf("got %v, want one line with %q", err, tt.want)
 			}
-			if took > 10*time.Second { // it should be tenths, but other tests run too
+			if took > 60*time.Second { // it is a second or two, but the race detector is slow and other tests run too
 				t.Errorf("took %v", took)
 			}
 		})
