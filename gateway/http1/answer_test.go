@@ -34,9 +34,14 @@ func TestStatusLine(t *testing.T) {
 		status int
 		want   string
 	}{
-		{200, "HTTP/1.1 200 OK\r\n"}, {429, "HTTP/1.1 429 Too Many Requests\r\n"}, {504, "HTTP/1.1 504 Gateway Timeout\r\n"},
-		{0, "HTTP/1.1 500 Internal Server Error\r\n"}, {101, "HTTP/1.1 500 Internal Server Error\r\n"}, {-1, "HTTP/1.1 500 Internal Server Error\r\n"},
-		{299, "HTTP/1.1 500 Internal Server Error\r\n"}, {1000, "HTTP/1.1 500 Internal Server Error\r\n"},
+		{200, "HTTP/1.1 200 OK\r\n"},
+		{429, "HTTP/1.1 429 Too Many Requests\r\n"},
+		{504, "HTTP/1.1 504 Gateway Timeout\r\n"},
+		{0, "HTTP/1.1 500 Internal Server Error\r\n"},
+		{101, "HTTP/1.1 500 Internal Server Error\r\n"},
+		{-1, "HTTP/1.1 500 Internal Server Error\r\n"},
+		{299, "HTTP/1.1 500 Internal Server Error\r\n"},
+		{1000, "HTTP/1.1 500 Internal Server Error\r\n"},
 	} {
 		if got := string(statusLine(r.status)); got != r.want {
 			t.Errorf("%d: got %q, want %q", r.status, got, r.want)
@@ -57,20 +62,48 @@ func TestAnswers(t *testing.T) {
 		want    string
 		bytes   int64
 	}{
-		{"refusal", gateway.Answer{Status: 429, ContentType: "application/json", Body: []byte("{}"), Fields: fields}, "GET / HTTP/1.1",
-			"HTTP/1.1 429 Too Many Requests\r\nDate: X\r\nContent-Type: application/json\r\nContent-Length: 2\r\nRetry-After: 7\r\nX-RateLimit-Limit: 10\r\n\r\n{}", 2},
-		{"of HEAD", gateway.Answer{Status: 429, ContentType: "application/json", Body: []byte("{}")}, "HEAD / HTTP/1.1",
-			"HTTP/1.1 429 Too Many Requests\r\nDate: X\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n", 0},
-		{"preflight", gateway.Answer{Status: 204, Fields: []gateway.Field{{Name: "Access-Control-Max-Age", Value: []byte("60")}}}, "OPTIONS / HTTP/1.1",
-			"HTTP/1.1 204 No Content\r\nDate: X\r\nAccess-Control-Max-Age: 60\r\n\r\n", 0},
-		{"without body", gateway.Answer{Status: 503}, "GET / HTTP/1.1",
-			"HTTP/1.1 503 Service Unavailable\r\nDate: X\r\nContent-Length: 0\r\n\r\n", 0},
-		{"closing", gateway.Answer{Status: 503, Close: true}, "GET / HTTP/1.1",
-			"HTTP/1.1 503 Service Unavailable\r\nDate: X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 0},
-		{"of 1.0", gateway.Answer{Status: 404}, "GET / HTTP/1.0",
-			"HTTP/1.1 404 Not Found\r\nDate: X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 0},
-		{"of 1.0, kept", gateway.Answer{Status: 404}, "GET / HTTP/1.0\r\nConnection: keep-alive",
-			"HTTP/1.1 404 Not Found\r\nDate: X\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n", 0},
+		{
+			"refusal",
+			gateway.Answer{Status: 429, ContentType: "application/json", Body: []byte("{}"), Fields: fields},
+			"GET / HTTP/1.1",
+			"HTTP/1.1 429 Too Many Requests\r\nDate: X\r\nContent-Type: application/json\r\nContent-Length: 2\r\nRetry-After: 7\r\nX-RateLimit-Limit: 10\r\n\r\n{}", 2,
+		},
+		{
+			"of HEAD",
+			gateway.Answer{Status: 429, ContentType: "application/json", Body: []byte("{}")},
+			"HEAD / HTTP/1.1",
+			"HTTP/1.1 429 Too Many Requests\r\nDate: X\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n", 0,
+		},
+		{
+			"preflight",
+			gateway.Answer{Status: 204, Fields: []gateway.Field{{Name: "Access-Control-Max-Age", Value: []byte("60")}}},
+			"OPTIONS / HTTP/1.1",
+			"HTTP/1.1 204 No Content\r\nDate: X\r\nAccess-Control-Max-Age: 60\r\n\r\n", 0,
+		},
+		{
+			"without body",
+			gateway.Answer{Status: 503},
+			"GET / HTTP/1.1",
+			"HTTP/1.1 503 Service Unavailable\r\nDate: X\r\nContent-Length: 0\r\n\r\n", 0,
+		},
+		{
+			"closing",
+			gateway.Answer{Status: 503, Close: true},
+			"GET / HTTP/1.1",
+			"HTTP/1.1 503 Service Unavailable\r\nDate: X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 0,
+		},
+		{
+			"of 1.0",
+			gateway.Answer{Status: 404},
+			"GET / HTTP/1.0",
+			"HTTP/1.1 404 Not Found\r\nDate: X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 0,
+		},
+		{
+			"of 1.0, kept",
+			gateway.Answer{Status: 404},
+			"GET / HTTP/1.0\r\nConnection: keep-alive",
+			"HTTP/1.1 404 Not Found\r\nDate: X\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n", 0,
+		},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			before := len(p.settled(t, 0))

@@ -90,7 +90,7 @@ func (d *chunked) step(c byte) bool {
 // sizeByte takes a byte of a chunk's size: hexadecimal digits, right up to the
 // end of the line or an extension.
 func (d *chunked) sizeByte(c byte) bool {
-	digit := int64(-1)
+	var digit int64
 	switch l := lower(c); {
 	case '0' <= c && c <= '9':
 		digit = int64(c - '0')

@@ -34,26 +34,44 @@ func TestForwardedRequest(t *testing.T) {
 	for _, r := range []struct {
 		name, request, want string
 	}{
-		{"plain", "GET /a/b?c=d HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nUser-Agent: u\r\n\r\n",
-			"GET /base/a/b?c=d HTTP/1.1\r\nHost: BACKEND\r\nAccept: */*\r\nUser-Agent: u\r\n" + own + "\r\n"},
-		{"absolute", "GET http://a/b HTTP/1.1\r\nHost: a\r\n\r\n",
-			"GET /base/b HTTP/1.1\r\nHost: BACKEND\r\n" + own + "\r\n"},
-		{"hop by hop", "GET / HTTP/1.1\r\nConnection: keep-alive, X-Hop , te\r\nHost: a\r\nKeep-Alive: timeout=5\r\nTE: trailers\r\n" +
-			"X-Hop: 1\r\nB: 2\r\nProxy-Authorization: x\r\nProxy-Connection: x\r\nTrailer: A\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\nC: 3\r\n\r\n",
-			"GET /base/ HTTP/1.1\r\nHost: BACKEND\r\nB: 2\r\nC: 3\r\n" + own + "\r\n"},
-		{"identity", "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\nx-forwarded-host: evil\r\nForwarded: for=6.6.6.6\r\n" +
-			"X-Real-IP: 6.6.6.6\r\nTrue-Client-IP: 6.6.6.6\r\nX-HTTP-Method-Override: DELETE\r\nB: 2\r\n\r\n",
-			"GET /base/ HTTP/1.1\r\nHost: BACKEND\r\nB: 2\r\n" + own + "\r\n"},
-		{"credential", "GET / HTTP/1.1\r\nHost: a\r\napikey: secret\r\nB: 2\r\n\r\n",
-			"GET /base/ HTTP/1.1\r\nHost: BACKEND\r\nB: 2\r\n" + own + "\r\n"},
-		{"body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nB: 2\r\n\r\nabc",
-			"POST /base/ HTTP/1.1\r\nHost: BACKEND\r\nB: 2\r\n" + own + "Content-Length: 3\r\n\r\nabc"},
-		{"empty body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
-			"POST /base/ HTTP/1.1\r\nHost: BACKEND\r\n" + own + "Content-Length: 0\r\n\r\n"},
-		{"chunked, small", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n",
-			"POST /base/ HTTP/1.1\r\nHost: BACKEND\r\n" + own + "Content-Length: 3\r\n\r\nabc"},
-		{"http 1.0", "GET / HTTP/1.0\r\nHost: a\r\n\r\n",
-			"GET /base/ HTTP/1.1\r\nHost: BACKEND\r\n" + strings.Replace(own, "1.1 weir", "1.0 weir", 1) + "\r\n"},
+		{
+			"plain", "GET /a/b?c=d HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nUser-Agent: u\r\n\r\n",
+			"GET /base/a/b?c=d HTTP/1.1\r\nHost: BACKEND\r\nAccept: */*\r\nUser-Agent: u\r\n" + own + "\r\n",
+		},
+		{
+			"absolute", "GET http://a/b HTTP/1.1\r\nHost: a\r\n\r\n",
+			"GET /base/b HTTP/1.1\r\nHost: BACKEND\r\n" + own + "\r\n",
+		},
+		{
+			"hop by hop", "GET / HTTP/1.1\r\nConnection: keep-alive, X-Hop , te\r\nHost: a\r\nKeep-Alive: timeout=5\r\nTE: trailers\r\n" +
+				"X-Hop: 1\r\nB: 2\r\nProxy-Authorization: x\r\nProxy-Connection: x\r\nTrailer: A\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\nC: 3\r\n\r\n",
+			"GET /base/ HTTP/1.1\r\nHost: BACKEND\r\nB: 2\r\nC: 3\r\n" + own + "\r\n",
+		},
+		{
+			"identity", "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\nx-forwarded-host: evil\r\nForwarded: for=6.6.6.6\r\n" +
+				"X-Real-IP: 6.6.6.6\r\nTrue-Client-IP: 6.6.6.6\r\nX-HTTP-Method-Override: DELETE\r\nB: 2\r\n\r\n",
+			"GET /base/ HTTP/1.1\r\nHost: BACKEND\r\nB: 2\r\n" + own + "\r\n",
+		},
+		{
+			"credential", "GET / HTTP/1.1\r\nHost: a\r\napikey: secret\r\nB: 2\r\n\r\n",
+			"GET /base/ HTTP/1.1\r\nHost: BACKEND\r\nB: 2\r\n" + own + "\r\n",
+		},
+		{
+			"body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nB: 2\r\n\r\nabc",
+			"POST /base/ HTTP/1.1\r\nHost: BACKEND\r\nB: 2\r\n" + own + "Content-Length: 3\r\n\r\nabc",
+		},
+		{
+			"empty body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+			"POST /base/ HTTP/1.1\r\nHost: BACKEND\r\n" + own + "Content-Length: 0\r\n\r\n",
+		},
+		{
+			"chunked, small", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n",
+			"POST /base/ HTTP/1.1\r\nHost: BACKEND\r\n" + own + "Content-Length: 3\r\n\r\nabc",
+		},
+		{
+			"http 1.0", "GET / HTTP/1.0\r\nHost: a\r\n\r\n",
+			"GET /base/ HTTP/1.1\r\nHost: BACKEND\r\n" + strings.Replace(own, "1.1 weir", "1.0 weir", 1) + "\r\n",
+		},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			p := &fakePipeline{group: newGroup(t, upstream.Options{}, false, backend+"/base")}
@@ -105,32 +123,58 @@ func TestForwardedAnswer(t *testing.T) {
 	for _, r := range []struct {
 		name, request, answer, want string
 	}{
-		{"length", "GET / HTTP/1.1", "HTTP/1.1 200 Fine\r\nA: b\r\nContent-Length: 3\r\nC: d\r\n\r\nabc",
-			"HTTP/1.1 200 Fine\r\nA: b\r\nC: d\r\nContent-Length: 3\r\n" + own + "\r\nabc"},
-		{"no reason", "GET / HTTP/1.1", "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n",
-			"HTTP/1.1 200 \r\nContent-Length: 0\r\n" + own + "\r\n"},
-		{"hop by hop", "GET / HTTP/1.1", "HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 1\r\nAlt-Svc: h3\r\nTrailer: x\r\nx-ratelimit-limit: 99\r\nContent-Length: 0\r\n\r\n",
-			"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + own + "\r\n"},
-		{"chunked", "GET / HTTP/1.1", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX-RateLimit-Limit: 9\r\n\r\n",
-			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + own + "\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"},
-		{"chunked for 1.0", "GET / HTTP/1.0", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
-			"HTTP/1.1 200 OK\r\n" + own + "Connection: close\r\n\r\nabcde"},
-		{"until close", "GET / HTTP/1.1", "HTTP/1.1 200 OK\r\nA: UNTIL\r\n\r\nabc",
-			"HTTP/1.1 200 OK\r\nA: UNTIL\r\nTransfer-Encoding: chunked\r\n" + own + "\r\n3\r\nabc\r\n0\r\n\r\n"},
-		{"until close from 1.0", "GET / HTTP/1.1", "HTTP/1.0 200 OK\r\n\r\nabc",
-			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + own + "\r\n3\r\nabc\r\n0\r\n\r\n"},
-		{"HEAD", "HEAD / HTTP/1.1", "HTTP/1.1 200 OK\r\nContent-Length: 300\r\n\r\n",
-			"HTTP/1.1 200 OK\r\nContent-Length: 300\r\n" + own + "\r\n"},
-		{"HEAD, chunked", "HEAD / HTTP/1.1", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-			"HTTP/1.1 200 OK\r\n" + own + "\r\n"},
-		{"204", "GET / HTTP/1.1", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
-			"HTTP/1.1 204 No Content\r\n" + own + "\r\n"},
-		{"304", "GET / HTTP/1.1", "HTTP/1.1 304 Not Modified\r\nContent-Length: 300\r\n\r\n",
-			"HTTP/1.1 304 Not Modified\r\nContent-Length: 300\r\n" + own + "\r\n"},
-		{"early hints", "GET / HTTP/1.1", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-			"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + own + "\r\n"},
-		{"early hints for 1.0", "GET / HTTP/1.0\r\nConnection: keep-alive", "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-			"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + own + "Connection: keep-alive\r\n\r\n"},
+		{
+			"length", "GET / HTTP/1.1", "HTTP/1.1 200 Fine\r\nA: b\r\nContent-Length: 3\r\nC: d\r\n\r\nabc",
+			"HTTP/1.1 200 Fine\r\nA: b\r\nC: d\r\nContent-Length: 3\r\n" + own + "\r\nabc",
+		},
+		{
+			"no reason", "GET / HTTP/1.1", "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n",
+			"HTTP/1.1 200 \r\nContent-Length: 0\r\n" + own + "\r\n",
+		},
+		{
+			"hop by hop", "GET / HTTP/1.1", "HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 1\r\nAlt-Svc: h3\r\nTrailer: x\r\nx-ratelimit-limit: 99\r\nContent-Length: 0\r\n\r\n",
+			"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + own + "\r\n",
+		},
+		{
+			"chunked", "GET / HTTP/1.1", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX-RateLimit-Limit: 9\r\n\r\n",
+			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + own + "\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+		},
+		{
+			"chunked for 1.0", "GET / HTTP/1.0", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+			"HTTP/1.1 200 OK\r\n" + own + "Connection: close\r\n\r\nabcde",
+		},
+		{
+			"until close", "GET / HTTP/1.1", "HTTP/1.1 200 OK\r\nA: UNTIL\r\n\r\nabc",
+			"HTTP/1.1 200 OK\r\nA: UNTIL\r\nTransfer-Encoding: chunked\r\n" + own + "\r\n3\r\nabc\r\n0\r\n\r\n",
+		},
+		{
+			"until close from 1.0", "GET / HTTP/1.1", "HTTP/1.0 200 OK\r\n\r\nabc",
+			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + own + "\r\n3\r\nabc\r\n0\r\n\r\n",
+		},
+		{
+			"HEAD", "HEAD / HTTP/1.1", "HTTP/1.1 200 OK\r\nContent-Length: 300\r\n\r\n",
+			"HTTP/1.1 200 OK\r\nContent-Length: 300\r\n" + own + "\r\n",
+		},
+		{
+			"HEAD, chunked", "HEAD / HTTP/1.1", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+			"HTTP/1.1 200 OK\r\n" + own + "\r\n",
+		},
+		{
+			"204", "GET / HTTP/1.1", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
+			"HTTP/1.1 204 No Content\r\n" + own + "\r\n",
+		},
+		{
+			"304", "GET / HTTP/1.1", "HTTP/1.1 304 Not Modified\r\nContent-Length: 300\r\n\r\n",
+			"HTTP/1.1 304 Not Modified\r\nContent-Length: 300\r\n" + own + "\r\n",
+		},
+		{
+			"early hints", "GET / HTTP/1.1", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+			"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + own + "\r\n",
+		},
+		{
+			"early hints for 1.0", "GET / HTTP/1.0\r\nConnection: keep-alive", "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+			"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + own + "Connection: keep-alive\r\n\r\n",
+		},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			c := (&front{t, f.server, f.addr}).dial()

@@ -84,14 +84,6 @@ func (h *head) bytes(s span) []byte { return h.buf[s.from:s.to] }
 // text returns the text of s. It shares memory with the buffer.
 func (h *head) text(s span) string { return view(h.buf[s.from:s.to]) }
 
-// end returns where the line of field i ends, with its CR LF.
-func (h *head) end(i int) int32 {
-	if i+1 < len(h.fields) {
-		return h.fields[i+1].line
-	}
-	return int32(h.pos - 2) // before the empty line
-}
-
 // Value implements weir.Values.
 func (h *head) Value(name string) (string, bool) {
 	for i := range h.fields {

@@ -59,8 +59,10 @@ func newHotFront(t testing.TB) *front {
 		}
 	})
 	p := &plainPipeline{group: newGroup(t, upstream.Options{}, false, backend)}
-	p.refuse = gateway.Answer{Status: 429, ContentType: "application/json", Body: []byte(`{"code":"900804"}`),
-		Fields: []gateway.Field{{Name: "Retry-After", Value: []byte("7")}}}
+	p.refuse = gateway.Answer{
+		Status: 429, ContentType: "application/json", Body: []byte(`{"code":"900804"}`),
+		Fields: []gateway.Field{{Name: "Retry-After", Value: []byte("7")}},
+	}
 	return newFront(t, Options{Pipeline: p})
 }
 

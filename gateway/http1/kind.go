@@ -37,19 +37,38 @@ type named struct {
 
 // The fields that mean something, by the length of their names.
 var requestKinds = byLength([]named{
-	{"te", dropped}, {"host", host}, {"expect", expect}, {"accept", accept}, {"upgrade", upgrade},
-	{"trailer", dropped}, {"connection", connection}, {"keep-alive", dropped},
-	{"content-length", contentLength}, {"http2-settings", dropped}, {"accept-encoding", acceptEncoding},
-	{"proxy-connection", dropped}, {"transfer-encoding", transferEncoding}, {"sec-websocket-key", socketKey},
-	{"proxy-authenticate", dropped}, {"proxy-authorization", dropped},
+	{"te", dropped},
+	{"host", host},
+	{"expect", expect},
+	{"accept", accept},
+	{"upgrade", upgrade},
+	{"trailer", dropped},
+	{"connection", connection},
+	{"keep-alive", dropped},
+	{"content-length", contentLength},
+	{"http2-settings", dropped},
+	{"accept-encoding", acceptEncoding},
+	{"proxy-connection", dropped},
+	{"transfer-encoding", transferEncoding},
+	{"sec-websocket-key", socketKey},
+	{"proxy-authenticate", dropped},
+	{"proxy-authorization", dropped},
 })
 
 // Alt-Svc would show clients a way around the gateway.
 var responseKinds = byLength([]named{
-	{"te", dropped}, {"alt-svc", dropped}, {"trailer", dropped}, {"upgrade", upgrade}, {"connection", connection},
-	{"keep-alive", dropped}, {"content-type", contentType}, {"content-length", contentLength},
-	{"content-encoding", contentEncoding}, {"proxy-connection", dropped},
-	{"transfer-encoding", transferEncoding}, {"proxy-authenticate", dropped},
+	{"te", dropped},
+	{"alt-svc", dropped},
+	{"trailer", dropped},
+	{"upgrade", upgrade},
+	{"connection", connection},
+	{"keep-alive", dropped},
+	{"content-type", contentType},
+	{"content-length", contentLength},
+	{"content-encoding", contentEncoding},
+	{"proxy-connection", dropped},
+	{"transfer-encoding", transferEncoding},
+	{"proxy-authenticate", dropped},
 })
 
 // longestKind is longer than every name that means something.

@@ -221,12 +221,21 @@ func TestExchange(t *testing.T) {
 		want   gateway.Exchange
 		apiKey string
 	}{
-		{"GET /a%20b//c?d=e&f HTTP/1.1\r\nHost: A.example:8080\r\nApiKey: k\r\n\r\n",
-			gateway.Exchange{Method: "GET", Host: "A.example:8080", Path: "/a%20b//c", RawQuery: "d=e&f"}, "k"},
-		{"POST http://a/b? HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nxx",
-			gateway.Exchange{Method: "POST", Host: "a", Path: "/b", ContentLength: 2}, ""},
-		{"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-			gateway.Exchange{Method: "POST", Host: "a", Path: "/", ContentLength: -1}, ""},
+		{
+			"GET /a%20b//c?d=e&f HTTP/1.1\r\nHost: A.example:8080\r\nApiKey: k\r\n\r\n",
+			gateway.Exchange{Method: "GET", Host: "A.example:8080", Path: "/a%20b//c", RawQuery: "d=e&f"},
+			"k",
+		},
+		{
+			"POST http://a/b? HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nxx",
+			gateway.Exchange{Method: "POST", Host: "a", Path: "/b", ContentLength: 2},
+			"",
+		},
+		{
+			"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+			gateway.Exchange{Method: "POST", Host: "a", Path: "/", ContentLength: -1},
+			"",
+		},
 		{upgradeHead, gateway.Exchange{Method: "GET", Host: "a", Path: "/chat", Upgrade: true}, ""},
 		{"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", gateway.Exchange{Method: "OPTIONS", Host: "a", Path: "*"}, ""},
 		{"GET / HTTP/1.0\r\n\r\n", gateway.Exchange{Method: "GET", Path: "/"}, ""},

@@ -18,7 +18,8 @@ func (c *conn) receive(bc *upstream.Conn, timeout time.Duration) (verdict, bool)
 		return failure(err), false
 	}
 	if c.p.status == http.StatusSwitchingProtocols {
-		return c.tunnel(bc, rest), false
+		c.tunnel(bc, rest)
+		return answered, false
 	}
 	return c.relay(bc, rest)
 }
@@ -48,7 +49,7 @@ func (c *conn) receiveHead(bc *upstream.Conn, by time.Time) ([]byte, error) {
 			continue
 		}
 		if n == len(bc.Buffer) {
-			at, n = makeRoom(bc, at, n)
+			at, n = 0, makeRoom(bc, at, n)
 		}
 		m, err := c.readBackend(bc, bc.Buffer[n:], by)
 		n += m
@@ -72,14 +73,15 @@ func (c *conn) judge() error {
 }
 
 // makeRoom makes room in bc's buffer, of which the bytes from at to n are in use.
-func makeRoom(bc *upstream.Conn, at, n int) (int, int) {
+// They then stand at its beginning; it returns how many they are.
+func makeRoom(bc *upstream.Conn, at, n int) int {
 	if at > 0 {
-		return 0, copy(bc.Buffer, bc.Buffer[at:n])
+		return copy(bc.Buffer, bc.Buffer[at:n])
 	}
 	larger := make([]byte, 2*len(bc.Buffer))
 	copy(larger, bc.Buffer[:n])
 	bc.Buffer = larger
-	return 0, n
+	return n
 }
 
 // passInterim passes an interim answer on, if the client can make use of it. That

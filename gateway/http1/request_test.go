@@ -262,8 +262,14 @@ func TestSameHost(t *testing.T) {
 		host, server string
 		want         bool
 	}{
-		{"a.b", "a.b", true}, {"A.B:443", "a.b", true}, {"a.b.", "a.b", true}, {"a.b.:8443", "a.b", true},
-		{"b.a", "a.b", false}, {"", "a.b", false}, {"a.b.c", "a.b", false}, {"[::1]", "a.b", false},
+		{"a.b", "a.b", true},
+		{"A.B:443", "a.b", true},
+		{"a.b.", "a.b", true},
+		{"a.b.:8443", "a.b", true},
+		{"b.a", "a.b", false},
+		{"", "a.b", false},
+		{"a.b.c", "a.b", false},
+		{"[::1]", "a.b", false},
 	} {
 		if got := sameHost(r.host, r.server); got != r.want {
 			t.Errorf("sameHost(%q, %q): got %v, want %v", r.host, r.server, got, r.want)

@@ -31,7 +31,7 @@ var (
 // tunnel passes on the answer by which the backend agrees to a WebSocket, and then
 // what both sides send, until one of them ends; rest is what the backend has sent
 // already.
-func (c *conn) tunnel(bc *upstream.Conn, rest []byte) verdict {
+func (c *conn) tunnel(bc *upstream.Conn, rest []byte) {
 	c.keep = false
 	c.outcome.Status = c.p.status
 	b := c.appendStatus(c.out[:0])
@@ -41,7 +41,7 @@ func (c *conn) tunnel(bc *upstream.Conn, rest []byte) verdict {
 	b = append(b, "\r\n"...)
 	c.out = b[:0]
 	if err := c.write(b); err != nil {
-		return answered
+		return
 	}
 	t := &tunnel{c: c, bc: bc}
 	t.touch(c.clock)
@@ -57,7 +57,6 @@ func (c *conn) tunnel(bc *upstream.Conn, rest []byte) verdict {
 	bc.Close()
 	_ = c.nc.SetReadDeadline(past)
 	<-ended
-	return answered
 }
 
 func (t *tunnel) touch(now time.Time) { t.active.Store(now.UnixNano()) }

@@ -186,9 +186,14 @@ func TestCensus(t *testing.T) {
 		ip   string
 		want bool
 	}{
-		{"192.0.2.1", true}, {"192.0.2.1", false}, {"192.0.2.2", true},
-		{"10.1.1.1", true}, {"10.1.1.1", true},
-		{"2001:db8::1", true}, {"2001:db8::2", false}, {"2001:db8:0:1::1", true},
+		{"192.0.2.1", true},
+		{"192.0.2.1", false},
+		{"192.0.2.2", true},
+		{"10.1.1.1", true},
+		{"10.1.1.1", true},
+		{"2001:db8::1", true},
+		{"2001:db8::2", false},
+		{"2001:db8:0:1::1", true},
 	} {
 		if got := c.enter(netip.MustParseAddr(r.ip)); got != r.want {
 			t.Errorf("%s: got %v, want %v", r.ip, got, r.want)
