@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// binary is the program under test, with the race detector where the tests have
+// server is the program under test, with the race detector where the tests have
 // it; plain is the same without, for commands that do their work and end: it
 // starts in a fraction of the time.
-var binary, plain string
+var server, plain string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -30,15 +30,15 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "weir")
-	if err := build(binary); err != nil {
+	server = filepath.Join(dir, "weir")
+	if err := build(server); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	plain = binary
+	plain = server
 	if raced {
-		binary = filepath.Join(dir, "weir-race")
-		if err := build(binary, "-race"); err != nil {
+		server = filepath.Join(dir, "weir-race")
+		if err := build(server, "-race"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
