@@ -64,7 +64,8 @@ func RunDemo(ctx context.Context, o DemoOptions) (err error) {
 	c := config.Default()
 	c.Log.Level = "warn"
 	c.Listener.Host, c.Management.Host = "127.0.0.1", "127.0.0.1"
-	c.Listener.HTTPPort, c.Management.Port = freePort(o.Port), freePort(o.ManagementPort)
+	c.Listener.HTTPPort = freePort(o.Port, 0)
+	c.Management.Port = freePort(o.ManagementPort, c.Listener.HTTPPort)
 	if c.Listener.HTTPPort != o.Port {
 		demo.Taken = o.Port
 	}
@@ -122,10 +123,13 @@ func copySample(dir, backend string) error {
 	})
 }
 
-// freePort returns the first port from that on which is free, of a few; zero,
-// which lets the system choose, if none is.
-func freePort(port int) int {
-	for p := port; p < port+10; p++ {
+// freePort returns the first port from that on which is free and not another, of
+// a few; zero, which lets the system choose, if none is.
+func freePort(port, another int) int {
+	for p := port; p < min(port+10, 1<<16); p++ {
+		if p == another {
+			continue
+		}
 		l, err := net.Listen("tcp", netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(p)).String())
 		if err == nil {
 			_ = l.Close() // it was only asked for
