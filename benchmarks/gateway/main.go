@@ -7,7 +7,7 @@
 // the backend, on core 1. CPU is user and system time of the whole process tree,
 // from /proc, over the round, divided by the requests answered in it.
 //
-//	go run ./gateway -rounds 5 -seconds 4
+//	go run ./gateway -rounds 5 -length 3s
 package main
 
 import (
