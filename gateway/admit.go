@@ -35,8 +35,8 @@ func (g *Gateway) reject(x *Exchange, why *reason) *Answer {
 
 // identify fills in x.Request and where to forward it, or says why it can't.
 func (g *Gateway) identify(x *Exchange) *reason {
-	r := &x.Request
-	*r = weir.Request{Time: x.Time, Headers: x.Headers, Bytes: x.ContentLength}
+	r := &x.Request // all zero: x is new or has been reset
+	r.Time, r.Headers, r.Bytes = x.Time, x.Headers, x.ContentLength
 	r.ClientIP = g.options.Proxies.ClientIP(x.Peer.Addr(), x.Headers)
 	a, why := g.locate(x)
 	if a == nil {

@@ -75,9 +75,6 @@ func failure(status int) *reason {
 	return &failures[7]
 }
 
-// nextAccessLayout is the documents' way to write a time.
-const nextAccessLayout = "2006-Jan-02 15:04:05+0000 UTC"
-
 // A refusal is a reason with what is particular to this one.
 type refusal struct {
 	*reason
@@ -121,7 +118,7 @@ func (x *Exchange) wantsXML() bool {
 }
 
 func appendJSON(b []byte, r refusal) []byte {
-	var clock [len(nextAccessLayout)]byte
+	var clock [32]byte
 	next := r.nextAccess(clock[:0])
 	b = append(b, `{"code":"`...)
 	b = append(b, r.code...)
@@ -145,7 +142,7 @@ func appendJSON(b []byte, r refusal) []byte {
 }
 
 func appendXML(b []byte, r refusal) []byte {
-	var clock [len(nextAccessLayout)]byte
+	var clock [32]byte
 	next := r.nextAccess(clock[:0])
 	b = append(b, `<amt:fault xmlns:amt="http://wso2.org/apimanager/throttling"><amt:code>`...)
 	b = append(b, r.code...)
@@ -169,14 +166,26 @@ func appendXML(b []byte, r refusal) []byte {
 	return append(b, `</amt:fault>`...)
 }
 
-// nextAccess appends the time of the next access, if it is known. A part of a
-// second counts as a whole one: nobody is told to come too early.
+// nextAccess appends the time of the next access, if it is known, in the
+// documents' form: 2026-Jan-02 15:04:05+0000 UTC. A part of a second counts as a
+// whole one: nobody is told to come too early.
 func (r refusal) nextAccess(b []byte) []byte {
 	if r.next.IsZero() {
 		return b
 	}
-	return r.next.Add(time.Second-1).UTC().AppendFormat(b, nextAccessLayout)
+	t := r.next.Add(time.Second - 1).UTC()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	b = append(appendInt(b, int64(year)), '-')
+	b = append(append(b, month.String()[:3]...), '-')
+	b = append(appendTwo(b, day), ' ')
+	b = append(appendTwo(b, hour), ':')
+	b = append(appendTwo(b, minute), ':')
+	return append(appendTwo(b, second), "+0000 UTC"...)
 }
+
+// appendTwo appends n, which is less than 100, in two digits.
+func appendTwo(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
 
 // appendDescription adds the time of the next access to a quota's description,
 // in the documents' words.

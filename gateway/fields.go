@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/weir-project/weir/limiter"
 )
@@ -29,6 +30,8 @@ func (x *Exchange) limitFields() {
 	b = x.field(b, 0, "RateLimit-Policy")
 
 	from := len(b)
+	var reset [20]byte // in seconds: the same for most, since windows end together
+	last, seconds := time.Duration(-1), reset[:0]
 	for i, s := range sources {
 		c := &checks[i]
 		if c.Limit.Shadow {
@@ -39,7 +42,10 @@ func (x *Exchange) limitFields() {
 		}
 		b = append(append(b, s.Name...), ";r="...)
 		b = appendInt(b, c.Remaining)
-		b = appendInt(append(b, ";t="...), limiter.Seconds(c.Reset))
+		if c.Reset != last {
+			last, seconds = c.Reset, appendInt(reset[:0], limiter.Seconds(c.Reset))
+		}
+		b = append(append(b, ";t="...), seconds...)
 	}
 	b = x.field(b, from, "RateLimit")
 

@@ -172,7 +172,7 @@ func (f *finder) find(headers, query Source, authHeader string, a *Authenticator
 		return Credential{}, errNone
 	case all > 1:
 		return Credential{}, errTwo
-	case found.Text == "" || strings.ContainsAny(found.Text, " ,\t"):
+	case found.Text == "" || hasBlank(found.Text):
 		return Credential{}, errBlank
 	}
 	return found, nil
@@ -192,4 +192,14 @@ func bearer(value, field string) (string, bool) {
 		return "", false
 	}
 	return value, true
+}
+
+// hasBlank reports whether text has a character that separates credentials.
+func hasBlank(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c == ' ' || c == ',' || c == '\t' {
+			return true
+		}
+	}
+	return false
 }
