@@ -11,6 +11,7 @@ import (
 // to be forwarded, otherwise the answer to send. It must be called once per call,
 // and Finish after it.
 func (g *Gateway) Admit(x *Exchange) *Answer {
+	x.begin()
 	x.snapshot = g.snapshot.Load()
 	if x.snapshot == nil {
 		return g.reject(x, &notReady)
@@ -59,10 +60,12 @@ func (g *Gateway) locate(x *Exchange) (*api, *reason) {
 	if !ok {
 		return nil, failure(501)
 	}
-	if _, _, err := route.Host(x.Host); err != nil {
+	m := &x.scratch.memo
+	m.under(x.snapshot)
+	if !m.validHost(x.Host) {
 		return nil, failure(400)
 	}
-	path, err := route.Canonical(x.Path)
+	found, err := m.lookup(method, x.Path)
 	if errors.Is(err, route.ErrPathTooLong) {
 		return nil, failure(414)
 	} else if err != nil {
@@ -71,7 +74,6 @@ func (g *Gateway) locate(x *Exchange) (*api, *reason) {
 	if x.query, err = route.ParseQuery(x.RawQuery); err != nil {
 		return nil, failure(400)
 	}
-	found := x.snapshot.router.Lookup(path, method)
 	if found.API < 0 {
 		return nil, &notFound
 	}

@@ -62,6 +62,7 @@ func TestAnswerBody(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			x := &Exchange{Headers: headers{"Accept", row.accept}}
+			x.begin()
 			a := x.answer(row.refusal)
 			if got := string(a.Body); got != row.want {
 				t.Errorf("body\n got %s\nwant %s", got, row.want)

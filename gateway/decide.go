@@ -67,6 +67,7 @@ func (g *Gateway) refuse(x *Exchange) *Answer {
 // Fail returns the answer for a call that the front door could not parse or
 // forward: status is 400, 408, 413, 414, 417, 421, 431, 500 to 505.
 func (g *Gateway) Fail(x *Exchange, status int) *Answer {
+	x.begin()
 	if x.taken {
 		g.stripe(x).failed.Add(1)
 	} else {

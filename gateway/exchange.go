@@ -69,7 +69,7 @@ type Exchange struct {
 	taken    bool   // Ticket is to be settled or given back
 	settled  int64  // bytes that were charged as they went
 	stripe   uint32 // of the counters, 0 if none was chosen yet
-	scratch  scratch
+	scratch  *scratch
 }
 
 // A Field is one header field of an answer.
@@ -109,11 +109,19 @@ type scratch struct {
 	address []byte // the client's address as an application's id
 	answer  Answer
 	events  policy.Match // of one message on a stream
+	memo    memo
 }
 
 // Reset makes x ready for the next call. It keeps the buffers.
 func (x *Exchange) Reset() {
-	m, f, s := x.Match, x.Fields, x.scratch
+	m := x.Match
 	m.Denied, m.Checks, m.Sources = nil, m.Checks[:0], m.Sources[:0]
-	*x = Exchange{Match: m, Fields: f[:0], stripe: x.stripe, scratch: s}
+	*x = Exchange{Match: m, Fields: x.Fields[:0], stripe: x.stripe, scratch: x.scratch}
+}
+
+// begin makes sure that x has buffers.
+func (x *Exchange) begin() {
+	if x.scratch == nil {
+		x.scratch = new(scratch)
+	}
 }

@@ -45,6 +45,7 @@ type ExplainedCheck struct {
 // no part of the hot path and allocates.
 func (g *Gateway) Explain(x *Exchange) Explanation {
 	var e Explanation
+	x.begin()
 	x.snapshot = g.snapshot.Load()
 	if x.snapshot == nil {
 		return e.because(&notReady)

@@ -19,8 +19,16 @@ func (g *Gateway) principal(x *Exchange, a *api) (identity.Principal, *reason) {
 	if c.Param != "" {
 		x.ForwardQuery = x.query.Without(c.Param)
 	}
+	m := &x.scratch.memo
+	if p, ok := m.ownerOf(c.Text); ok {
+		return p, nil
+	}
 	p, err := auth.Authenticate(x.Time, x.snapshot.directory, c, x.Request.ClientIP, x.Headers)
-	return p, reasonOf(err)
+	if err != nil {
+		return p, reasonOf(err)
+	}
+	m.remember(c.Text, p)
+	return p, nil
 }
 
 // reasonOf returns what a client is told of why it was not let in, nil for nil.
