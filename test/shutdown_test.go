@@ -84,13 +84,6 @@ var curl = regexp.MustCompile(`curl [^\n]+`)
 
 // TestDemo runs the demo, tries what it prints, and stops it with ^C.
 func TestDemo(t *testing.T) {
-	for _, port := range []string{"9090", "9764"} {
-		l, err := net.Listen("tcp", "127.0.0.1:"+port)
-		if err != nil {
-			t.Skipf("port %s, which weir demo uses, is taken: %v", port, err)
-		}
-		l.Close()
-	}
 	p := start(t, t.TempDir(), "demo")
 	until(t, "the demo to say what to try", func() bool {
 		if p.ended() {
