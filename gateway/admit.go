@@ -110,6 +110,7 @@ func (g *Gateway) authenticate(x *Exchange, a *api) *reason {
 		return &notSubscribed
 	}
 	if x.resource == nil {
+		r.APITier = "" // what the API's callers share is not for those who show no key
 		return nil
 	}
 	e, none := &x.resource.production, &noProduction

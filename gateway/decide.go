@@ -42,11 +42,17 @@ func (g *Gateway) decide(x *Exchange) *Answer {
 // match finds the checks that x must pass. The messages of a WebSocket are held
 // to the limits on events one by one, so its opening is not.
 func (x *Exchange) match() {
+	m := &x.Match
 	if x.Upgrade {
-		x.snapshot.set.MatchOpen(&x.Match, &x.Request)
-		return
+		x.snapshot.set.MatchOpen(m, &x.Request)
+	} else {
+		x.snapshot.set.Match(m, &x.Request)
 	}
-	x.snapshot.set.Match(&x.Match, &x.Request)
+	// No backend sees a preflight, and nobody who shows no key may spend what it
+	// has left.
+	if last := len(m.Sources) - 1; x.resource == nil && last >= 0 && m.Sources[last].Level == weir.LevelBackend {
+		m.Checks, m.Sources = m.Checks[:last], m.Sources[:last]
+	}
 }
 
 // refuse answers for the limit that refused x.

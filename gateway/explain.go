@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/weir-project/weir"
@@ -83,6 +84,9 @@ func (g *Gateway) Explain(x *Exchange) Explanation {
 			e.Level, e.Policy = s.Level.String(), s.Policy
 			e = e.because(&limitReasons[s.Level])
 		}
+	}
+	if x.resource == nil && e.Level == "" {
+		e.Status, e.Reason = http.StatusNoContent, "The gateway answers the preflight itself"
 	}
 	if x.Upstream != nil {
 		for _, t := range x.Upstream.Targets() {

@@ -174,7 +174,8 @@ func TestAdmitForwards(t *testing.T) {
 		{"a key in the header", call("GET", "/pizza/1/menu?a=1", "apikey", w.production), "/menu", "a=1", "ApiKey", "127.0.0.1:1"},
 		{"a key in the query", call("GET", "/pizza/1/menu?a=1&ApiKey="+w.production+"&b=2"), "/menu", "a=1&b=2", "", "127.0.0.1:1"},
 		{"a sandbox key", call("GET", "/pizza/1/menu", "ApiKey", w.sandbox), "/menu", "", "ApiKey", "127.0.0.1:2"},
-		{"no security", call("GET", "/pizza/1/open"), "/open", "", "", "127.0.0.1:1"},
+		{"no security", call("GET", "/pizza/1/open"), "/open", "", "ApiKey", "127.0.0.1:1"},
+		{"no security, and a key", call("GET", "/pizza/1/open?apikey=k&a=1&ApiKey=k"), "/open", "a=1", "ApiKey", "127.0.0.1:1"},
 		{"another spelling", call("GET", "/%70izza/1/m%65nu", "ApiKey", w.production), "/menu", "", "ApiKey", "127.0.0.1:1"},
 		{"a parameter", call("POST", "/pizza/1/orders/a%20b", "ApiKey", w.production), "/orders/a%20b", "", "ApiKey", "127.0.0.1:1"},
 	}
@@ -272,6 +273,10 @@ func TestWeight(t *testing.T) {
 func TestPreflight(t *testing.T) {
 	w := newWorld(t)
 	x := call("OPTIONS", "/pizza/1/menu", "Origin", "https://shop.example", "Access-Control-Request-Method", "GET")
+	if e := w.Explain(x); e.Status != 204 || e.Code != "" || len(e.Checks) != 1 {
+		t.Errorf("explained as %+v, want 204 with one check", e)
+	}
+	x.again()
 	a := w.Admit(x)
 	if a == nil || a.Status != 204 {
 		t.Fatalf("answer %+v, want 204", a)

@@ -1,11 +1,15 @@
 package gateway
 
-import "github.com/weir-project/weir/gateway/identity"
+import (
+	"github.com/weir-project/weir/gateway/identity"
+	"github.com/weir-project/weir/gateway/route"
+)
 
 // principal finds out who sends x. Where credentials are needed, they go no
 // further than here.
 func (g *Gateway) principal(x *Exchange, a *api) (identity.Principal, *reason) {
 	if x.resource == nil || x.resource.open {
+		g.stripKey(x)
 		var p identity.Principal
 		p, x.scratch.address = identity.Anonymous(x.scratch.address[:0], x.Request.ClientIP)
 		return p, nil
@@ -29,6 +33,19 @@ func (g *Gateway) principal(x *Exchange, a *api) (identity.Principal, *reason) {
 	}
 	m.remember(c.Text, p)
 	return p, nil
+}
+
+// stripKey keeps an API key from a backend that nobody needs one for: the client
+// may send its key with every call.
+func (g *Gateway) stripKey(x *Exchange) {
+	auth := g.options.Authenticator
+	x.StripHeader = auth.KeyHeader()
+	for _, name := range auth.KeyParams() {
+		if _, ok := x.query.Value(name); ok {
+			x.query, _ = route.ParseQuery(x.query.Without(name)) // what is left of a valid query is one
+			x.ForwardQuery = x.query.String()
+		}
+	}
 }
 
 // reasonOf returns what a client is told of why it was not let in, nil for nil.

@@ -99,9 +99,6 @@ func (o *observation) read(a *gateway.Answer) error {
 // agrees compares o with what Explain told before.
 func (o *observation) agrees(e *gateway.Explanation) error {
 	status, code := o.status, o.code
-	if o.outcome == answered {
-		status, code = 0, ""
-	}
 	if e.Status != status || e.Code != code || e.Level != o.level || e.Policy != o.policy {
 		return fmt.Errorf("explain tells %d %s %s %s of what is %d %s %s %s",
 			e.Status, e.Code, e.Level, e.Policy, status, code, o.level, o.policy)

@@ -59,6 +59,18 @@ func NewAuthenticator(o AuthenticatorOptions) *Authenticator {
 	return a
 }
 
+// KeyHeader returns the field that an API key is taken from, empty if none is.
+func (a *Authenticator) KeyHeader() string {
+	if a.options.KeyHeader == NoKey {
+		return ""
+	}
+	return a.options.KeyHeader
+}
+
+// KeyParams returns the names of the query parameter that an API key is taken
+// from, none if none is. It must not be changed.
+func (a *Authenticator) KeyParams() []string { return a.params }
+
 // Find returns the credential in a request: an API key in its own field or
 // query parameter, or what stands behind "Bearer" in the field authHeader, which
 // is Authorization if empty. A field other than Authorization may hold the
