@@ -259,6 +259,40 @@ func TestFinishGivesBack(t *testing.T) {
 	}
 }
 
+// A body that was declared and did not come is not charged: who shares a limit on
+// bytes can't spend it by announcing.
+func TestFinishChargesWhatCame(t *testing.T) {
+	w := newWorld(t)
+	d := w.definition
+	thousand := perMinute(1000)
+	thousand.Cost = limiter.Bytes
+	d.Policies.Policies = policy.Merge(d.Policies.Policies, []policy.Policy{{Kind: policy.Advanced, Name: "Two", Limit: thousand}})
+	if err := w.Apply(d); err != nil {
+		t.Fatal(err)
+	}
+	x := call("POST", "/pizza/1/orders/1", "ApiKey", w.production)
+	for _, step := range []struct {
+		declared int64
+		outcome  Outcome
+		left     int64 // before it is settled
+	}{
+		{5000, Outcome{Forwarded: true, RequestBytes: 10, ResponseBytes: 5}, 0},
+		{-1, Outcome{Forwarded: true, RequestBytes: 85, ResponseBytes: 100}, 985},
+		{100, Outcome{Forwarded: true, RequestBytes: 100, ResponseBytes: 100}, 700},
+		{0, Outcome{}, 600},
+	} {
+		x.again()
+		x.ContentLength = step.declared
+		if a := w.Admit(x); a != nil {
+			t.Fatalf("answer %d %s", a.Status, a.Body)
+		}
+		if got := x.Match.Checks[0].Remaining; got != step.left {
+			t.Errorf("declared %d: %d left, want %d", step.declared, got, step.left)
+		}
+		w.Finish(x, step.outcome)
+	}
+}
+
 func TestWeight(t *testing.T) {
 	w := newWorld(t)
 	x := call("GET", "/pizza/1/heavy", "ApiKey", w.production)

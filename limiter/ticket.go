@@ -1,6 +1,9 @@
 package limiter
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // A Ticket is the record of one Take, with which what it charged can be added
 // to, or given back: one of the two, once. It is for one goroutine at a time.
@@ -18,11 +21,20 @@ func (t *Ticket) Refused() int { return t.refused - 1 }
 
 // Settle charges n more units to each check of the ticket whose limit counts
 // cost, in the window that holds now, be it another than that of the Take. What
-// is charged may exceed the limit. For what is known bit by bit, on a long
-// stream, see [Limiter.Charge].
+// is charged may exceed the limit. If n is negative, as for an upload that broke
+// off, it gives back so much of what Take charged, as Refund does. For what is
+// known bit by bit, on a long stream, see [Limiter.Charge].
 func (t *Ticket) Settle(now time.Time, cost Cost, n int64) {
-	if t.use() {
+	switch {
+	case !t.use():
+	case n >= 0:
 		t.limiter.Charge(now, t.checks, cost, n)
+	default:
+		for i := range t.checks {
+			if k := &t.checks[i]; k.Limit.Cost == cost {
+				t.giveBack(now, i, min(max(k.N, 0), -max(n, -math.MaxInt64)))
+			}
+		}
 	}
 }
 
@@ -33,22 +45,25 @@ func (t *Ticket) Refund(now time.Time) {
 	if !t.use() {
 		return
 	}
-	ns := nanos(now)
 	for i := range t.checks {
-		k := &t.checks[i]
-		var one [1]counter
-		for attempt := 0; ; attempt++ {
-			got := t.limiter.tryAcquire(t.checks[i:i+1], one[:])
-			if got == absent {
-				break
-			}
-			if got == acquired {
-				one[0].refund(k.Limit, ns, k.when, max(k.N, 0))
-				one[0].release()
-				break
-			}
-			pause(attempt)
+		t.giveBack(now, i, max(t.checks[i].N, 0))
+	}
+}
+
+// giveBack gives back n of what was charged for one check.
+func (t *Ticket) giveBack(now time.Time, i int, n int64) {
+	k := &t.checks[i]
+	var one [1]counter
+	for attempt := 0; ; attempt++ {
+		switch t.limiter.tryAcquire(t.checks[i:i+1], one[:]) {
+		case absent:
+			return
+		case acquired:
+			one[0].refund(k.Limit, nanos(now), k.when, n)
+			one[0].release()
+			return
 		}
+		pause(attempt)
 	}
 }
 

@@ -1,6 +1,7 @@
 package limiter
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -66,7 +67,9 @@ func TestTicketOnce(t *testing.T) {
 		{"settle", func(k *Ticket) { k.Settle(t0, Requests, 3) }, 8},
 		{"settle twice", func(k *Ticket) { k.Settle(t0, Requests, 3); k.Settle(t0, Requests, 3) }, 8},
 		{"settle nothing", func(k *Ticket) { k.Settle(t0, Requests, 0) }, 5},
-		{"settle less than nothing", func(k *Ticket) { k.Settle(t0, Requests, -4) }, 5},
+		{"settle less than was taken", func(k *Ticket) { k.Settle(t0, Requests, -4) }, 1},
+		{"settle less than nothing", func(k *Ticket) { k.Settle(t0, Requests, math.MinInt64) }, 0},
+		{"settle less of another cost", func(k *Ticket) { k.Settle(t0, Bytes, -4) }, 5},
 		{"settle another cost", func(k *Ticket) { k.Settle(t0, Bytes, 3) }, 5},
 		{"settle, refund", func(k *Ticket) { k.Settle(t0, Requests, 3); k.Refund(t0) }, 8},
 		{"refund, settle", func(k *Ticket) { k.Refund(t0); k.Settle(t0, Requests, 3) }, 0},
