@@ -39,6 +39,11 @@ func (g *Gateway) decide(x *Exchange) *Answer {
 	return nil
 }
 
+// maxReserve is how much of a declared body is charged before it has come, to
+// limits on bytes. The rest is as it comes: nobody may use up what others share
+// by announcing what is never sent.
+const maxReserve = 64 << 10
+
 // match finds the checks that x must pass. The messages of a WebSocket are held
 // to the limits on events one by one, so its opening is not.
 func (x *Exchange) match() {
@@ -47,6 +52,13 @@ func (x *Exchange) match() {
 		x.snapshot.set.MatchOpen(m, &x.Request)
 	} else {
 		x.snapshot.set.Match(m, &x.Request)
+	}
+	if x.ContentLength > maxReserve {
+		for i := range m.Checks {
+			if m.Checks[i].Limit.Cost == limiter.Bytes {
+				m.Checks[i].N = maxReserve
+			}
+		}
 	}
 	// No backend sees a preflight, and nobody who shows no key may spend what it
 	// has left.

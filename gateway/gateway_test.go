@@ -280,11 +280,16 @@ func TestFinishChargesWhatCame(t *testing.T) {
 		{-1, Outcome{Forwarded: true, RequestBytes: 85, ResponseBytes: 100}, 985},
 		{100, Outcome{Forwarded: true, RequestBytes: 100, ResponseBytes: 100}, 700},
 		{0, Outcome{}, 600},
+		{1 << 40, Outcome{Forwarded: true, RequestBytes: 1, ResponseBytes: 99}, 0}, // no more than 64 KiB are held
+		{0, Outcome{}, 500},
 	} {
 		x.again()
 		x.ContentLength = step.declared
 		if a := w.Admit(x); a != nil {
 			t.Fatalf("answer %d %s", a.Status, a.Body)
+		}
+		if got := x.Match.Checks[0].N; got > 64<<10 {
+			t.Errorf("declared %d: %d are charged before they came", step.declared, got)
 		}
 		if got := x.Match.Checks[0].Remaining; got != step.left {
 			t.Errorf("declared %d: %d left, want %d", step.declared, got, step.left)

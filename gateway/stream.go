@@ -43,5 +43,5 @@ func (g *Gateway) Progress(x *Exchange, now time.Time, o Outcome) {
 // unsettled returns the bytes of o that weren't charged yet: neither when the
 // call was admitted, by the declared size of its request, nor by Progress.
 func (x *Exchange) unsettled(o Outcome) int64 {
-	return o.RequestBytes + o.ResponseBytes - max(0, x.ContentLength) - x.settled
+	return o.RequestBytes + o.ResponseBytes - min(max(0, x.ContentLength), maxReserve) - x.settled
 }
