@@ -25,8 +25,7 @@ type API struct {
 	// Tier is the advanced policy of the whole API; empty leaves it to the
 	// resources.
 	Tier string
-	// Weighted, Security and what follows are the API's defaults; a Resource
-	// may say otherwise.
+	// DisableSecurity exempts the API from credentials.
 	DisableSecurity bool
 	// AuthHeader is the header that carries the token; empty means Authorization.
 	AuthHeader string
