@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	h2 "golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -117,6 +118,7 @@ func TestFloods(t *testing.T) {
 			good := client(t)
 			c := dial(t, d)
 			var err error
+			began := time.Now()
 			for i := range uint32(2000) {
 				attack(c, i)
 				if i%50 == 49 && err == nil {
@@ -133,8 +135,10 @@ func TestFloods(t *testing.T) {
 				s := d.Stats()
 				return s.Connections <= 1 && s.Abusive <= 1
 			})
-			if n := p.admitted.Load(); n > 204 {
-				t.Errorf("%d calls were begun, want at most 200", n)
+			// Four calls are the good client's. Time pays for frames too, and on a
+			// busy machine a flood takes some.
+			if n, most := p.admitted.Load(), 204+int64(time.Since(began)/refill); int64(n) > most {
+				t.Errorf("%d calls were begun, want at most %d", n, most)
 			}
 			eventually(t, "calls finished", p.settled)
 		})
