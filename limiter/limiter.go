@@ -87,8 +87,9 @@ func (l *Limiter) Take(now time.Time, checks []Check) (Ticket, bool) {
 	return Ticket{limiter: l, checks: checks, refused: refused + 1}, refused < 0
 }
 
-// Peek tells what Take would do, and charges nothing; though a key that is not
-// held yet will be, as for a Take.
+// Peek tells what Take would do at now, and charges nothing. It is for the
+// present: like Take it moves counters on to now, so that a time ahead of the
+// clock would end their windows early, and holds a key that it did not hold yet.
 func (l *Limiter) Peek(now time.Time, checks []Check) bool {
 	return l.take(nanos(now), checks, false) < 0
 }

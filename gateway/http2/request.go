@@ -69,6 +69,9 @@ func validLength(r *http.Request) bool {
 // of those that a backend may take for one, since it can't tell "_" from "-".
 func validFields(fields http.Header) bool {
 	for name := range fields {
+		if strings.IndexByte(name, '_') >= 0 && identity.StripHeader(name) {
+			return false
+		}
 		switch len(name) {
 		case len("Te"):
 			if name == "Te" && (len(fields["Te"]) != 1 || fields["Te"][0] != "trailers") {

@@ -58,6 +58,7 @@ func TestFault(t *testing.T) {
 		{"Proxy_Connection", func(r *http.Request) { r.Header["Proxy_connection"] = []string{"x"} }, 400},
 		{"Transfer_Encoding", func(r *http.Request) { r.Header["Transfer_encoding"] = []string{"x"} }, 400},
 		{"Content_Length", func(r *http.Request) { r.Header["Content_length"] = []string{"0"} }, 400},
+		{"X_Forwarded_For", func(r *http.Request) { r.Header["X_forwarded_for"] = []string{"1.2.3.4"} }, 400},
 	} {
 		r := plain()
 		tt.change(r)
