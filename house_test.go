@@ -78,7 +78,7 @@ var bans = map[string]struct {
 }{
 	"testing":        {reason: "it registers flags and belongs into tests"},
 	"unsafe":         {reason: "a wrong pointer is worth it only where the hot path shows bytes as text", except: []string{"gateway/http1", "gateway/identity"}},
-	"log":            {reason: "log with log/slog"},
+	"log":            {reason: "log with log/slog", except: []string{"telemetry"}}, // which takes it in
 	"math/rand":      {reason: "math/rand/v2 where chance may be guessed, crypto/rand where it may not"},
 	"io/ioutil":      {reason: "its functions are in io and os"},
 	"expvar":         {reason: "it serves on the default mux; metrics are app's"},

@@ -124,6 +124,7 @@ const stopGrace = 2 * time.Second
 // Then it takes no new requests, lets those under way finish for as long as the
 // configuration says, and stops every part in the opposite order of its start.
 func (a *App) Run(ctx context.Context) error {
+	telemetry.AdoptLog(a.log)
 	doors, err := a.openDoors()
 	if err != nil {
 		return err

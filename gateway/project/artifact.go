@@ -74,7 +74,7 @@ func encodeArtifact(d *gateway.Definition) ([]byte, error) {
 func Open(path string) (gateway.Definition, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return gateway.Definition{}, fmt.Errorf("open artifact: %w", err)
+		return gateway.Definition{}, fmt.Errorf("open artifact %s: %w", path, reason(err))
 	}
 	defer f.Close()
 	d, err := Read(f)

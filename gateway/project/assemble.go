@@ -154,6 +154,9 @@ func fieldOf(v value, field string) value {
 
 // checkTiers reports tiers that no policy has.
 func (l *loader) checkTiers(policies []policy.Policy) {
+	if l.policies.unread {
+		return
+	}
 	uses := slices.Clone(l.applications.tiers)
 	for _, f := range l.apis {
 		uses = append(uses, f.tiers...)

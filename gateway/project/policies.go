@@ -18,6 +18,7 @@ type policyFile struct {
 	rules      []value
 	denies     []value
 	named      map[policyName]bool // also those that are at fault
+	unread     bool                // the file is at fault as a whole: nobody knows what it names
 }
 
 // A policyName is what tells policies apart.
@@ -46,6 +47,7 @@ func readPolicies(name string, text []byte, r *report) *policyFile {
 	root, err := readDocument(name, text, r)
 	if err != nil {
 		r.add(err)
+		f.unread = true
 		return f
 	}
 	if root == nil {
