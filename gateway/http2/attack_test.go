@@ -137,7 +137,7 @@ func TestFloods(t *testing.T) {
 			})
 			// Four calls are the good client's. Time pays for frames too, and on a
 			// busy machine a flood takes some.
-			if n, most := p.admitted.Load(), 204+int64(time.Since(began)/refill); int64(n) > most {
+			if n, most := p.admitted.Load(), 204+int64(time.Since(began)/refill); n > most {
 				t.Errorf("%d calls were begun, want at most %d", n, most)
 			}
 			eventually(t, "calls finished", p.settled)
