@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -48,6 +49,72 @@ func TestDocuments(t *testing.T) {
 			runSteps(t, filepath.Base(name), readSteps(string(text)))
 		})
 	}
+}
+
+// TestDocumentsShowValidFiles checks every YAML and TOML block of the documents as
+// the file that its name says, or as policies or a configuration without one, so
+// that no example can be typed in and refused.
+func TestDocumentsShowValidFiles(t *testing.T) {
+	names, err := filepath.Glob("../docs/*.md")
+	if err != nil || len(names) < 5 {
+		t.Fatalf("found the documents %q, %v", names, err)
+	}
+	checked := 0
+	for _, name := range append(names, "../README.md") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range readBlocks(string(text)) {
+			plain := map[string]string{"yaml": "policies.yaml", "toml": "conf/micro-gw.conf"}[b.kind]
+			if plain == "" {
+				continue
+			}
+			checked++
+			dir := t.TempDir()
+			file := filepath.Join(dir, cmp.Or(b.file, plain))
+			if !strings.Contains(b.file, "/") && b.file != "" {
+				file = filepath.Join(dir, "api_definitions", b.file)
+			}
+			if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, []byte(b.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var out bytes.Buffer
+			err := Run(t.Context(), Env{Args: []string{"validate", file}, Stdout: &out, Stderr: &out, Getenv: func(string) string { return "" }})
+			if err != nil {
+				t.Errorf("%s:%d: %v\n%s", filepath.Base(name), b.line, err, out.String())
+			}
+		}
+	}
+	if checked < 8 {
+		t.Errorf("checked %d blocks, want all there are", checked)
+	}
+}
+
+// A block is what stands between two fences of a document.
+type block struct {
+	line             int // of the first fence
+	kind, file, text string
+}
+
+func readBlocks(text string) []block {
+	var all []block
+	var open *block
+	for i, line := range strings.Split(text, "\n") {
+		switch m := fence.FindStringSubmatch(line); {
+		case open == nil && m != nil:
+			open = &block{line: i + 1, kind: m[1], file: m[2]}
+		case open != nil && line == "```":
+			all = append(all, *open)
+			open = nil
+		case open != nil:
+			open.text += line + "\n"
+		}
+	}
+	return all
 }
 
 var fence = regexp.MustCompile("^```(\\w+)(?: file=(\\S+))?(?: .*)?$")

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/weir-project/weir/limiter"
 	"github.com/weir-project/weir/policy"
 )
 
@@ -12,12 +13,12 @@ var conditionKinds = []string{"ip", "ipRange", "cidr", "header", "queryParameter
 
 // readGroup reads a group of conditions, and returns the places of them.
 func readGroup(v value) (g policy.Group, conditions []value) {
-	o, ok := v.object(append([]string{"description", "conditions"}, limitKeys...)...)
+	o, ok := v.object(append([]string{"description", "conditions", "limit"}, limitKeys...)...)
 	if !ok {
 		return g, nil
 	}
 	g.Description = o.prose("description")
-	g.Limit, _ = o.limit()
+	g.Limit = o.groupLimit()
 	list, ok := o.get("conditions")
 	if !ok {
 		o.fault("conditions is missing: when the group's limit holds")
@@ -28,6 +29,29 @@ func readGroup(v value) (g policy.Group, conditions []value) {
 		conditions = append(conditions, item)
 	}
 	return g, conditions
+}
+
+// groupLimit returns the limit of a group, which stands beside the conditions, as
+// in a policy, or in a mapping of its own, as in a custom rule. It is nil for
+// "unlimited: true", or if there is a fault.
+func (o object) groupLimit() *limiter.Limit {
+	at, nested := o.get("limit")
+	if !nested {
+		l, _ := o.limit()
+		return l
+	}
+	for _, k := range limitKeys {
+		if v, ok := o.get(k); ok {
+			v.fault("%s stands beside limit; put it into it", k)
+			return nil
+		}
+	}
+	of, ok := at.object(limitKeys...)
+	if !ok {
+		return nil
+	}
+	l, _ := of.limit()
+	return l
 }
 
 // readCondition reads one condition.

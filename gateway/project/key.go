@@ -16,6 +16,13 @@ import (
 
 	"github.com/weir-project/weir"
 	"github.com/weir-project/weir/gateway/identity"
+	"github.com/weir-project/weir/policy"
+)
+
+// What is written into an applications.yaml.
+type (
+	Application  = identity.Application
+	Subscription = identity.Subscription
 )
 
 // KeyOptions say what key is to be made.
@@ -24,8 +31,9 @@ type KeyOptions struct {
 	Application string
 	Type        weir.KeyType
 	// Create, if not nil, is written into applications.yaml if that has no
-	// application of the name: with its Owner, Tier and Subscriptions.
-	Create *identity.Application
+	// application of the name: with its Owner, Tier and Subscriptions. Tiers that
+	// the project does not have are faults.
+	Create *Application
 }
 
 // CreateKey makes an API key, stores its hash in the applications.yaml of the
@@ -46,10 +54,41 @@ func CreateKey(dir string, o KeyOptions) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if o.Create != nil {
+		if err := knowsTiers(dir, o.Create); err != nil {
+			return "", err
+		}
+	}
 	if err := writeFile(path, edited); err != nil {
 		return "", fmt.Errorf("create key: %w", err)
 	}
 	return key, nil
+}
+
+// knowsTiers returns an error if the project in dir lacks a tier of a.
+func knowsTiers(dir string, a *Application) error {
+	path := filepath.Join(dir, policyFileName)
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("create key: %w", err)
+	}
+	r := &report{}
+	f := readPolicies(path, text, r)
+	if err := r.err(); err != nil {
+		return err
+	}
+	there := append(policy.Defaults(), f.definition.Policies...)
+	lacks := func(kind policy.Kind, name string) error {
+		if tierExists(there, kind, name) {
+			return nil
+		}
+		return Faults{{File: path, Message: fmt.Sprintf("no %s policy is called %s", kind, quoted(name))}}
+	}
+	errs := []error{lacks(policy.Application, a.Tier)}
+	for _, s := range a.Subscriptions {
+		errs = append(errs, lacks(policy.Subscription, s.Tier))
+	}
+	return errors.Join(errs...)
 }
 
 // addKey returns an applications.yaml with one more hash in it.
@@ -196,14 +235,18 @@ func scalar(text string, style yaml.Style) *yaml.Node {
 }
 
 // addApplication returns an applications.yaml with one more application at its end.
-func addApplication(path string, text []byte, a *identity.Application) ([]byte, error) {
+func addApplication(path string, text []byte, a *Application) ([]byte, error) {
 	var item strings.Builder
 	fmt.Fprintf(&item, "  - name: %s\n    owner: %s\n    tier: %s\n", strconv.Quote(a.Name), strconv.Quote(a.Owner), strconv.Quote(a.Tier))
 	for i, s := range a.Subscriptions {
 		if i == 0 {
 			item.WriteString("    subscriptions:\n")
 		}
-		fmt.Fprintf(&item, "      - {api: %s, version: %s, tier: %s}\n", strconv.Quote(s.API), strconv.Quote(s.Version), strconv.Quote(s.Tier))
+		version := "" // all of them
+		if s.Version != "" {
+			version = "version: " + strconv.Quote(s.Version) + ", "
+		}
+		fmt.Fprintf(&item, "      - {api: %s, %stier: %s}\n", strconv.Quote(s.API), version, strconv.Quote(s.Tier))
 	}
 	before, err := applicationsIn(path, text)
 	if err != nil {

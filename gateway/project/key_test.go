@@ -159,6 +159,33 @@ func TestCreateKeyWithoutFile(t *testing.T) {
 	}
 }
 
+func TestCreateKeyRefusesUnknownTiers(t *testing.T) {
+	tests := []struct {
+		application identity.Application
+		want        string
+	}{
+		{identity.Application{Owner: "x", Tier: "Gold"}, `policies.yaml: no application policy is called "Gold"`},
+		{
+			identity.Application{Owner: "x", Tier: "Own", Subscriptions: []identity.Subscription{{API: "Pets", Tier: "Goldd"}}},
+			`policies.yaml: no subscription policy is called "Goldd"`,
+		},
+		{identity.Application{Owner: "x", Tier: "Own", Subscriptions: []identity.Subscription{{API: "Pets", Tier: "Gold"}}}, ""},
+	}
+	for _, tt := range tests {
+		dir, file := newProject(t, "# nobody\n")
+		if err := os.WriteFile(filepath.Join(dir, "policies.yaml"), []byte("applicationPolicies:\n  - Own: {count: 1, timeUnit: min}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := CreateKey(dir, KeyOptions{Application: "a", Create: &tt.application})
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("got %v, want %q", err, tt.want)
+		}
+		if got := read(t, file); tt.want != "" && got != "# nobody\n" {
+			t.Errorf("a refused application changed the file to %q", got)
+		}
+	}
+}
+
 func TestCreateKeyRefuses(t *testing.T) {
 	two := "applications:\n  - {name: shop, owner: a, tier: Unlimited}\n  - {name: web, owner: a, tier: Unlimited}\n"
 	tests := []struct{ before, application, want string }{

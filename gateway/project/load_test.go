@@ -299,3 +299,32 @@ func TestFaultsAreBounded(t *testing.T) {
 		t.Errorf("got %d faults, the last: %v", len(faults), faults[len(faults)-1])
 	}
 }
+
+// A group's limit is the same beside its conditions and in a mapping of its own.
+func TestLoadGroupLimits(t *testing.T) {
+	load := func(limit string) []policy.Group {
+		p, err := LoadFS(with(map[string]string{"policies.yaml": `resourcePolicies:
+  - Office:
+      count: 1
+      timeUnit: min
+      conditionalGroups:
+        - {conditions: [{ip: 10.0.0.1}], ` + limit + "}\n"}), "", "case")
+		if err != nil {
+			t.Fatalf("%s: %v", limit, err)
+		}
+		for _, p := range p.Definition.Policies.Policies {
+			if p.Name == "Office" {
+				return p.Groups
+			}
+		}
+		t.Fatalf("%s: the policy is not there", limit)
+		return nil
+	}
+	for _, limit := range []string{"count: 7, timeUnit: hour, algorithm: sliding-window", "dataAmount: 2, dataUnit: MB, timeUnit: day", "unlimited: true"} {
+		beside := load(limit)
+		if beside[0].Limit == nil && limit != "unlimited: true" {
+			t.Errorf("%s: got no limit", limit)
+		}
+		same(t, limit, load("limit: {"+limit+"}"), beside)
+	}
+}
