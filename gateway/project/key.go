@@ -19,11 +19,11 @@ import (
 	"github.com/weir-project/weir/policy"
 )
 
-// What is written into an applications.yaml.
-type (
-	Application  = identity.Application
-	Subscription = identity.Subscription
-)
+// An Application is what is written into an applications.yaml.
+type Application = identity.Application
+
+// A Subscription is one of an Application.
+type Subscription = identity.Subscription
 
 // KeyOptions say what key is to be made.
 type KeyOptions struct {
