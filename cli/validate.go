@@ -41,7 +41,11 @@ func newValidate(e Env) *cobra.Command {
 				f := &findings[i]
 				switch f.Severity {
 				case fine:
-					fmt.Fprintf(c.OutOrStdout(), "%s: %s is valid\n", f.File, f.Message)
+					is := "is"
+					if f.Message == "policies" || f.Message == "applications" {
+						is = "are"
+					}
+					fmt.Fprintf(c.OutOrStdout(), "%s: %s %s valid\n", f.File, f.Message, is)
 				case warning:
 					fmt.Fprintf(c.ErrOrStderr(), "weir: warning: %s\n", f.text)
 				}

@@ -37,7 +37,7 @@ const Off = -1
 
 // Listener is the section listenerConfig.
 type Listener struct {
-	Host      string `toml:"host" doc:"Address or name of the interface; 0.0.0.0 is all of IPv4, :: all there are."`
+	Host      string `toml:"host" doc:"Address or name of the interface; 0.0.0.0 is every one, over IPv4 and IPv6."`
 	HTTPPort  int    `toml:"httpPort" min:"-1" max:"65535" doc:"Port for HTTP; 0 takes any that is free, -1 opens none."`
 	HTTPSPort int    `toml:"httpsPort" min:"-1" max:"65535" doc:"Port for HTTPS, opened once there is a certificate; 0 takes any that is free, -1 opens none."`
 	CertFile  string `toml:"certFile" kind:"file" doc:"Certificate for HTTPS in PEM, with its chain. It is read again when it changes. Without it there is no HTTPS: no certificate is made up."`
