@@ -96,6 +96,17 @@ func (b *budget) received(kind, flags byte, empty bool) bool {
 	return b.spend(control, 1)
 }
 
+// owes reports whether more than n of the allowance of resets is spent. It is for
+// the goroutine that calls received.
+func (b *budget) owes(n int) bool {
+	spent := func() int { return int(allowances[resets] - b.left[resets] + b.faults.Load()) }
+	if spent() <= n {
+		return false
+	}
+	b.earn() // which is worth more the later it is done
+	return spent() > n
+}
+
 // spend takes n from a class's allowance and reports whether there was enough.
 func (b *budget) spend(class int, n int32) bool {
 	if b.left[class] < n {

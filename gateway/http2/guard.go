@@ -18,19 +18,21 @@ const maxContinuation = 32
 var errAbuse = errors.New("http2: too many frames that are no work")
 
 // readAhead is how much is read from a connection at once, unless more is asked
-// for. It is also how far a flood gets before the resets that it provokes count.
+// for. It is also how far a flood gets before it is waited with (see pending).
 const readAhead = 1 << 10
 
 // A guard is a connection under watch: it holds both directions to a budget. It
 // hides whether there is TLS below, so that net/http takes it as it is.
 type guard struct {
 	net.Conn
-	peer   netip.AddrPort
-	tls    bool
-	abused atomic.Bool
-	closed chan struct{}
-	once   sync.Once
-	budget *budget
+	peer    netip.AddrPort
+	tls     bool
+	abused  atomic.Bool
+	closed  chan struct{}
+	once    sync.Once
+	budget  *budget
+	streams pending
+	most    int // streams that may be open at a time
 
 	// Reading; one goroutine at a time.
 	in            scanner
@@ -43,8 +45,10 @@ type guard struct {
 	out   scanner
 }
 
-func newGuard(conn net.Conn) *guard {
+// newGuard returns a guard of conn, on which so many streams may be open at a time.
+func newGuard(conn net.Conn, streams int) *guard {
 	g := &guard{Conn: conn, closed: make(chan struct{}), budget: newBudget(time.Now())}
+	g.streams, g.most = newPending(), streams
 	g.in.skip = prefaceSize
 	_, g.tls = conn.(interface{ ConnectionState() tls.ConnectionState })
 	if a, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
@@ -63,6 +67,7 @@ func (g *guard) Read(p []byte) (int, error) {
 		if g.err != nil {
 			return 0, g.err
 		}
+		g.streams.wait(g.crowded, g.closed)
 		if len(p) >= len(g.buf) {
 			n, err := g.Conn.Read(p)
 			n, g.err = g.judge(p[:n], err)
@@ -94,6 +99,12 @@ func (g *guard) judge(p []byte, err error) (int, error) {
 	return n, err
 }
 
+// crowded reports whether, were all streams that are pending to be reset, a flood
+// would have gone too far already.
+func (g *guard) crowded(pending int) bool {
+	return pending > 0 && g.budget.owes(g.most+crowd-pending)
+}
+
 // end returns the error that ended reading, if it did; a deadline does not.
 func (g *guard) end() error {
 	err := g.err
@@ -108,6 +119,9 @@ func (g *guard) received(f *frame) bool {
 	switch f.kind {
 	case frameHeaders:
 		g.continuations = 0
+		g.streams.begun(f.stream)
+	case frameRSTStream:
+		g.streams.end(f.stream)
 	case frameContinuation:
 		if g.continuations++; g.continuations > maxContinuation {
 			return false
@@ -126,6 +140,9 @@ func (g *guard) Write(p []byte) (int, error) {
 
 func (g *guard) sent(f *frame) bool {
 	g.budget.sent(f.kind, f.length, f.code())
+	if f.kind == frameHeaders || f.kind == frameRSTStream {
+		g.streams.end(f.stream)
+	}
 	return true
 }
 

@@ -1,5 +1,7 @@
 package http2
 
+import "encoding/binary"
+
 // A scanner follows the frames in one direction of a connection, over however the
 // bytes are cut, without keeping them. frame is called with each frame once its
 // header and as much of its payload as matters have been seen: the first 4 bytes.
@@ -16,6 +18,7 @@ type scanner struct {
 // A frame is what a scanner knows of one.
 type frame struct {
 	kind, flags byte
+	stream      uint32
 	length      int
 	first       [4]byte // of the payload; zeros where it is shorter
 }
@@ -62,7 +65,7 @@ func (s *scanner) feed(p []byte, each func(f *frame) bool) (n int, ok bool) {
 		if s.got < s.need {
 			continue
 		}
-		s.frame = frame{kind: s.header[3], flags: s.header[4], length: s.length(), first: s.first}
+		s.frame = frame{kind: s.header[3], flags: s.header[4], stream: s.stream(), length: s.length(), first: s.first}
 		s.have, s.skip = 0, s.frame.length-s.need
 		if !each(&s.frame) {
 			return max(0, n-frameHeaderSize-s.need), false
@@ -73,6 +76,8 @@ func (s *scanner) feed(p []byte, each func(f *frame) bool) (n int, ok bool) {
 
 // between reports whether the last byte fed was the last of a frame.
 func (s *scanner) between() bool { return s.have == 0 && s.skip == 0 }
+
+func (s *scanner) stream() uint32 { return binary.BigEndian.Uint32(s.header[5:]) &^ (1 << 31) }
 
 func (s *scanner) length() int {
 	return int(s.header[0])<<16 | int(s.header[1])<<8 | int(s.header[2])

@@ -2,8 +2,10 @@ package http2
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	h2 "golang.org/x/net/http2"
@@ -26,12 +28,12 @@ func sample() (stream []byte, want []string) {
 	f.WriteRSTStream(1, h2.ErrCodeEnhanceYourCalm)
 	f.WritePing(false, [8]byte{})
 	return b.Bytes(), []string{
-		"4/0 6", "4/1 0 empty", "1/0 300", "9/4 0 empty", "0/0 5000", "0/0 0 empty", "0/8 10 empty", "0/9 11", "3/0 4 code 11", "6/0 8",
+		"0:4/0 6", "0:4/1 0 empty", "1:1/0 300", "1:9/4 0 empty", "1:0/0 5000", "1:0/0 0 empty", "1:0/8 10 empty", "1:0/9 11", "1:3/0 4 code 11", "0:6/0 8",
 	}
 }
 
 func describe(f *frame) string {
-	s := fmt.Sprintf("%d/%d %d", f.kind, f.flags, f.length)
+	s := fmt.Sprintf("%d:%d/%d %d", f.stream, f.kind, f.flags, f.length)
 	if f.padding() {
 		s += " empty"
 	}
@@ -101,10 +103,10 @@ func FuzzScanner(f *testing.F) {
 		i := 0
 		for rest := data; len(rest) >= frameHeaderSize && i < len(whole); i++ {
 			length := int(rest[0])<<16 | int(rest[1])<<8 | int(rest[2])
-			var kind, flags, n int
-			fmt.Sscanf(whole[i], "%d/%d %d", &kind, &flags, &n)
-			if kind != int(rest[3]) || flags != int(rest[4]) || n != length {
-				t.Fatalf("frame %d is %q, want %d/%d %d", i, whole[i], rest[3], rest[4], length)
+			stream := binary.BigEndian.Uint32(rest[5:]) & (1<<31 - 1)
+			want := fmt.Sprintf("%d:%d/%d %d", stream, rest[3], rest[4], length)
+			if got := strings.Fields(whole[i]); strings.Join(got[:2], " ") != want {
+				t.Fatalf("frame %d is %q, want %s", i, whole[i], want)
 			}
 			rest = rest[min(len(rest), frameHeaderSize+length):]
 		}

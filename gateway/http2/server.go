@@ -131,7 +131,7 @@ func (s *Server) ServeConn(conn net.Conn) {
 	s.accepted.Add(1)
 	s.connections.Add(1)
 	defer s.connections.Add(-1)
-	g := newGuard(conn)
+	g := newGuard(conn, s.options.MaxStreams)
 	if !s.queue.put(g) {
 		g.Close()
 		return
