@@ -92,16 +92,7 @@ func (c *counter) lockedIn(before []counter) bool {
 func (l *Limiter) acquireNew(ns int64, checks []Check, counters []counter) {
 	agree(checks)
 	var few [32]int
-	shards := few[:0]
-	for i := range checks {
-		shards = append(shards, l.place(checks[i].Key.hash()))
-	}
-	slices.Sort(shards)
-	for i, n := range shards {
-		if i == 0 || n != shards[i-1] {
-			l.shards[n].mu.Lock()
-		}
-	}
+	shards := l.lockShards(checks, few[:0])
 	for i := range checks {
 		h := checks[i].Key.hash()
 		l.shard(h).ensure(h, checks[i].Limit, ns, checks)
@@ -109,10 +100,26 @@ func (l *Limiter) acquireNew(ns int64, checks []Check, counters []counter) {
 	for attempt := 0; l.tryAcquire(checks, counters) == busy; attempt++ {
 		pause(attempt)
 	}
-	for i, n := range shards {
-		if i == 0 || n != shards[i-1] {
-			l.shards[n].mu.Unlock()
-		}
+	l.unlockShards(shards)
+}
+
+// lockShards takes the mutexes of the shards of all checks, in an order that is
+// the same for all, and returns the indexes of these shards, appended to list.
+func (l *Limiter) lockShards(checks []Check, list []int) []int {
+	for i := range checks {
+		list = append(list, l.place(checks[i].Key.hash()))
+	}
+	slices.Sort(list)
+	list = slices.Compact(list)
+	for _, n := range list {
+		l.shards[n].mu.Lock()
+	}
+	return list
+}
+
+func (l *Limiter) unlockShards(list []int) {
+	for _, n := range list {
+		l.shards[n].mu.Unlock()
 	}
 }
 

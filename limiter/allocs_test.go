@@ -38,7 +38,6 @@ func TestTakeAllocs(t *testing.T) {
 			"a sweep": func() { l.Sweep(now) },
 			"the rest": func() {
 				checks := [1]Check{{Limit: limit, Key: 1, N: 1}}
-				l.Peek(now, checks[:])
 				l.Charge(now, checks[:], Requests, 1)
 				l.Register(now, limit, 1)
 			},

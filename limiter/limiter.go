@@ -87,13 +87,6 @@ func (l *Limiter) Take(now time.Time, checks []Check) (Ticket, bool) {
 	return Ticket{limiter: l, checks: checks, refused: refused + 1}, refused < 0
 }
 
-// Peek tells what Take would do at now, and charges nothing. It is for the
-// present: like Take it moves counters on to now, so that a time ahead of the
-// clock would end their windows early, and holds a key that it did not hold yet.
-func (l *Limiter) Peek(now time.Time, checks []Check) bool {
-	return l.take(nanos(now), checks, false) < 0
-}
-
 // take is Take, and Peek unless it is to charge. It returns the index of the
 // first check that refused, or -1.
 func (l *Limiter) take(ns int64, checks []Check, charge bool) (refused int) {

@@ -36,7 +36,7 @@ func (sh *shard) ensure(h uint64, l *Limit, ns int64, keep []Check) *slot {
 		s = t.find(h)
 	}
 	if s != nil {
-		return sh.convert(s, l, ns)
+		return sh.convert(t, s, l, ns)
 	}
 	if int(sh.live.Load()) >= sh.limit {
 		sh.evict(h, ns, keep)
@@ -52,10 +52,9 @@ func (sh *shard) ensure(h uint64, l *Limit, ns int64, keep []Check) *slot {
 	return s
 }
 
-// convert makes the counter of a key whose limit has got another algorithm one
-// of l. What was spent and still counts is spent in the window that begins.
-func (sh *shard) convert(s *slot, l *Limit, ns int64) *slot {
-	t := sh.table.Load()
+// convert makes s of t, the counter of a key whose limit has got another algorithm,
+// one of l. What was spent and still counts is spent in the window that begins.
+func (sh *shard) convert(t *table, s *slot, l *Limit, ns int64) *slot {
 	c := counter{slot: s, table: t, meta: s.lock()}
 	var carried int64
 	if s.ends(c.meta) > ns {
