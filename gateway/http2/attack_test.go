@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"testing"
-	"time"
 
 	h2 "golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -118,7 +117,6 @@ func TestFloods(t *testing.T) {
 			good := client(t)
 			c := dial(t, d)
 			var err error
-			began := time.Now()
 			for i := range uint32(2000) {
 				attack(c, i)
 				if i%50 == 49 && err == nil {
@@ -135,10 +133,8 @@ func TestFloods(t *testing.T) {
 				s := d.Stats()
 				return s.Connections <= 1 && s.Abusive <= 1
 			})
-			// Four calls are the good client's. Time pays for frames too, and on a
-			// busy machine a flood takes some.
-			if n, most := p.admitted.Load(), 204+int64(time.Since(began)/refill); n > most {
-				t.Errorf("%d calls were begun, want at most %d", n, most)
+			if n := p.admitted.Load(); n > 204 { // four are the good client's
+				t.Errorf("%d calls were begun, want at most 200", n)
 			}
 			eventually(t, "calls finished", p.settled)
 		})
