@@ -32,9 +32,13 @@ type wall struct {
 var walls = []wall{
 	// The core: no input or output, no clock, no goroutine.
 	{"limiter", nil, nil},
-	{".", nil, nil},
+	{".", []string{"limiter"}, nil},
 	{"policy", []string{".", "limiter"}, []string{"github.com/gaissmai/bart"}},
 	{"policy/rule", []string{".", "policy"}, []string{"cel.dev/cel-go"}},
+
+	// What travels between nodes, and how it is written.
+	{"event", []string{"."}, nil},
+	{"broker", nil, nil},
 
 	// What others embed.
 	{"limiter/httplimit", []string{"limiter"}, nil},

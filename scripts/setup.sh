@@ -32,6 +32,7 @@ case $task in
 test)
 	need gcc "gcc libc6-dev" "the race detector needs a C compiler"
 	need curl "curl ca-certificates" "the commands of the documents are run as they stand"
+	need rabbitmq-server "rabbitmq-server" "traffic managers and gateways are tested over a real AMQP broker"
 	;;
 bench)
 	need nginx "nginx-light" "the peer that the proxy is measured beside"
