@@ -20,6 +20,9 @@ type Check struct {
 	// charged at once and the rest by [Ticket.Settle].
 	// A limit on Requests or Events lets pass if N more fit.
 	N int64
+	// Blocked is for how long nothing is left because other nodes have spent
+	// the limit, as this one was told; not above zero if it wasn't.
+	Blocked time.Duration
 
 	// Over, Remaining and Reset are set by Take and Peek.
 

@@ -132,6 +132,10 @@ func (c *counter) refund(l *Limit, ns, when, n int64) {
 // report fills in what a check tells its caller, left being what is left now.
 func (c *counter) report(k *Check, left, ns int64) {
 	k.Remaining = max(left, 0)
+	if k.Blocked > 0 {
+		k.Remaining, k.Reset = 0, k.Blocked
+		return
+	}
 	if k.Limit.Algorithm == FixedWindow {
 		k.Reset = until(c.slot.window, ns)
 		return

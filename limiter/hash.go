@@ -1,7 +1,9 @@
 package limiter
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"math/bits"
 )
@@ -14,6 +16,15 @@ type Seed struct{ a, b uint64 }
 func NewSeed() Seed {
 	var p [16]byte
 	rand.Read(p[:]) // never fails
+	return Seed{binary.LittleEndian.Uint64(p[:8]), binary.LittleEndian.Uint64(p[8:])}
+}
+
+// SeedOf returns the seed that follows from a secret, so that all who know the
+// secret have the same keys. It tells nothing of the secret.
+func SeedOf(secret []byte) Seed {
+	m := hmac.New(sha256.New, secret)
+	m.Write([]byte("weir keys v1"))
+	p := m.Sum(nil)
 	return Seed{binary.LittleEndian.Uint64(p[:8]), binary.LittleEndian.Uint64(p[8:])}
 }
 

@@ -122,7 +122,7 @@ func (l *Limiter) takeAll(ns int64, checks []Check, counters []counter, charge b
 		if c.again {
 			left = max(left, 0) - before(checks[:i], k.Key)
 		}
-		k.Over = over(k.Limit, k.N, left)
+		k.Over = k.Blocked > 0 || over(k.Limit, k.N, left)
 		if k.Over && !k.Limit.Shadow && refused < 0 {
 			refused = i
 		}
@@ -189,7 +189,7 @@ func (l *Limiter) takeOne(ns int64, checks []Check, charge bool) (refused int) {
 	c := &one[0]
 	c.roll(k.Limit, ns)
 	left := c.left(k.Limit)
-	k.Over = over(k.Limit, k.N, left)
+	k.Over = k.Blocked > 0 || over(k.Limit, k.N, left)
 	refused = -1
 	if k.Over && !k.Limit.Shadow {
 		refused = 0
