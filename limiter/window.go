@@ -5,6 +5,17 @@ import (
 	"time"
 )
 
+// Equal reports whether w and o are the same windows.
+func (w Window) Equal(o Window) bool {
+	if w.Calendar != o.Calendar {
+		return false
+	}
+	if w.Calendar == NoCalendar {
+		return w.Length == o.Length
+	}
+	return w.every() == o.every() && w.location().String() == o.location().String()
+}
+
 // Bounds returns the beginning and the end of the window that holds t. The end
 // belongs to the next window. Windows of a length are aligned to the Unix
 // epoch. Windows of the calendar begin when their first day does in Location,

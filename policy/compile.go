@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -24,6 +25,7 @@ func Compile(d Definition, o Options) (*Set, error) {
 		subscriptions: make(map[string]*plan),
 		applications:  make(map[string]*plan),
 		backends:      make(map[api]*backend, len(d.Backends)),
+		told:          make(map[toldKey]*bound),
 	}}
 	if o.IPv6Bits == 0 {
 		c.set.ipv6Bits = 64
@@ -35,7 +37,7 @@ func Compile(d Definition, o Options) (*Set, error) {
 		c.policy(i, &d.Policies[i])
 	}
 	c.rules(d.Rules)
-	c.set.denies = c.denials(d.Denies)
+	c.set.denies, c.set.denied = c.denials(d.Denies), slices.Clone(d.Denies)
 	for i := range d.Backends {
 		c.backend(i, &d.Backends[i])
 	}
@@ -116,9 +118,11 @@ func (c *compiler) advanced(p *Policy, at scope) *advanced {
 		out := group{either: c.either(p, i, g.Limit), conditions: make([]condition, len(g.Conditions))}
 		for j := range g.Conditions {
 			out.conditions[j] = compileCondition(&g.Conditions[j], at.in(i, j))
+			c.set.carry(g.Conditions[j].fields())
 		}
 		a.groups[i] = out
 	}
+	a.told = tellGroups(p.Groups)
 	return a
 }
 
@@ -128,11 +132,14 @@ func (c *compiler) either(p *Policy, group int, l *limiter.Limit) either {
 	if p.Per == PerUser {
 		per = PerUser
 	}
-	return either{
+	e := either{
 		perUser:  per == PerUser,
 		api:      c.bound(weir.LevelAPI, per, group, p.Name, l),
 		resource: c.bound(weir.LevelResource, per, group, p.Name, l),
 	}
+	c.set.tell(e.api)
+	c.set.tell(e.resource)
+	return e
 }
 
 func (c *compiler) subscription(p *Policy) *plan {
@@ -144,6 +151,7 @@ func (c *compiler) subscription(p *Policy) *plan {
 		s.quota.limit.Shadow = true
 		s.quota.source.Soft = true
 	}
+	c.set.tell(s.quota)
 	return s
 }
 
@@ -152,11 +160,16 @@ func (c *compiler) application(p *Policy) *plan {
 	if per == PerDefault {
 		per = PerUser
 	}
-	return &plan{
+	a := &plan{
 		per:   per,
 		quota: c.bound(weir.LevelApplication, per, -1, p.Name, p.Limit),
 		burst: c.bound(weir.LevelApplicationBurst, per, -1, p.Name, p.Burst),
 	}
+	c.set.tell(a.quota)
+	if per == PerToken {
+		c.set.carry(weir.Fields{Token: true})
+	}
+	return a
 }
 
 // bound makes the bound of l, nil if there is no limit.
@@ -198,9 +211,28 @@ func (c *compiler) rules(rules []CustomRule) {
 		}
 		out.bound = c.bound(weir.LevelCustom, PerDefault, -1, r.Name, &r.Limit, r.Name, r.Key)
 		out.source.form.template = t
-		out.key = t
+		out.key, out.text = t, strings.Clone(r.Key)
+		c.tellRule(&out)
 		c.set.rules = append(c.set.rules, out)
 	}
+}
+
+// tellRule notes what traffic managers need to know of a rule, unless they cannot
+// decide whether it applies.
+func (c *compiler) tellRule(r *rule) {
+	if r.when != nil {
+		reader, ok := r.when.(Reader)
+		if !ok {
+			return
+		}
+		f, all := reader.Fields()
+		if !all {
+			return
+		}
+		c.set.carry(f)
+	}
+	c.set.tell(r.bound)
+	c.set.carry(r.key.fields())
 }
 
 func (c *compiler) backend(i int, b *Backend) {

@@ -19,6 +19,7 @@ type Source struct {
 	Name, Item string
 
 	form form
+	told bool // traffic managers count it
 }
 
 // A Match is what a Set asks of one request. The zero value is ready; it is
@@ -42,6 +43,7 @@ type Match struct {
 
 	charge  charge
 	amounts [3]int64 // by limiter.Cost
+	open    []weir.OpenWindow
 }
 
 // A charge is what of a request a match asks for.
@@ -51,6 +53,7 @@ const (
 	wholeCall   charge = iota // all limits; the call is one event
 	openStream                // all limits but those on events
 	streamEvent               // limits on events only
+	toldEvent                 // limits that traffic managers count
 )
 
 // Match makes m what s asks of req, in the order in which it is to be passed:
@@ -108,12 +111,24 @@ func amounts(req *weir.Request, events int64) [3]int64 {
 
 // wants reports whether the limit of h is one that m charges; h may be nil.
 func (m *Match) wants(h *bound) bool {
-	return h != nil && (m.charge == wholeCall || (h.limit.Cost == limiter.Events) == (m.charge == streamEvent))
+	switch {
+	case h == nil:
+		return false
+	case m.charge == wholeCall:
+		return true
+	case m.charge == toldEvent:
+		return h.source.told && m.spent(&h.limit) != 0
+	}
+	return (h.limit.Cost == limiter.Events) == (m.charge == streamEvent)
 }
 
 // add adds the check of h under a key.
 func (m *Match) add(h *bound, key limiter.Hash) {
-	m.Checks = append(m.Checks, limiter.Check{Limit: &h.limit, Key: key.Key(), N: m.amounts[h.limit.Cost]})
+	n := m.amounts[h.limit.Cost]
+	if m.open != nil {
+		n = m.spent(&h.limit)
+	}
+	m.Checks = append(m.Checks, limiter.Check{Limit: &h.limit, Key: key.Key(), N: n})
 	m.Sources = append(m.Sources, &h.source)
 }
 

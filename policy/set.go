@@ -43,6 +43,11 @@ type Set struct {
 	rules         []rule
 	backends      map[api]*backend
 	denies        denials
+	denied        []Deny // what denies was compiled from
+
+	told    map[toldKey]*bound
+	windows []limiter.Window
+	fields  weir.Fields
 }
 
 // A bound is one limit at one level.
@@ -63,6 +68,7 @@ type either struct {
 type advanced struct {
 	groups    []group
 	otherwise either
+	told      string // groups in WSO2's form
 }
 
 type group struct {
@@ -81,6 +87,7 @@ type rule struct {
 	*bound
 	when Expression // nil: always
 	key  *template
+	text string // of the template
 }
 
 // api identifies one version of an API.

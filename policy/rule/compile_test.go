@@ -122,7 +122,7 @@ func TestCompileKinds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, got := x.(native); got != tt.native {
+		if _, got := x.(*expression).Expression.(native); got != tt.native {
 			t.Errorf("%q is native: %v, want %v", tt.expr, got, tt.native)
 		}
 	}

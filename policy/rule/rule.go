@@ -77,10 +77,12 @@ func (c *Compiler) Compile(expr string) (policy.Expression, error) {
 	if err != nil {
 		return nil, err
 	}
+	e := &expression{Expression: newInterpreted(program)}
 	if f := (planner{tree}).bool(tree.Expr()); f != nil {
-		return native(f), nil
+		e.Expression = native(f)
 	}
-	return newInterpreted(program), nil
+	e.fields, e.all = reads(tree)
+	return e, nil
 }
 
 // program checks expr. The program is made even of what will not be interpreted,

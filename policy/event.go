@@ -1,0 +1,169 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weir-project/weir"
+	"github.com/weir-project/weir/limiter"
+)
+
+// A Reader is an Expression that knows what it reads of a request.
+type Reader interface {
+	Expression
+	// Fields returns what it reads that not every event has, and whether that
+	// is all: an expression of which it isn't can be decided only where the
+	// request is.
+	Fields() (f weir.Fields, all bool)
+}
+
+// MatchEvent makes m what s counts of an event: the checks of Match, of calls that
+// are known to be accepted. N is what was spent of what each limit counts, which
+// may be negative; checks of which nothing was spent are left out. In a restatement
+// it is what was spent in the window of the limit's own length.
+//
+// It leaves out what every node counts for itself: bursts, backend limits, and
+// custom rules whose condition needs more than events carry.
+func (s *Set) MatchEvent(m *Match, e *weir.Event) {
+	m.Denied, m.Unknown, m.UnknownLevel, m.RuleErrors = nil, "", 0, 0
+	m.Checks, m.Sources = m.Checks[:0], m.Sources[:0]
+	m.charge = toldEvent
+	req := &e.Request
+	m.amounts = [3]int64{limiter.Requests: e.Spent.Requests, limiter.Bytes: e.Spent.Bytes, limiter.Events: e.Spent.Events}
+	m.open = e.Open
+	s.matchAdvanced(m, req)
+	s.matchSubscription(m, req)
+	s.matchApplication(m, req)
+	if len(s.rules) > 0 {
+		s.matchRules(m, req)
+	}
+	m.open = nil
+}
+
+// spent returns what m asks of a limit.
+func (m *Match) spent(l *limiter.Limit) int64 {
+	if m.open == nil {
+		return m.amounts[l.Cost]
+	}
+	for i := range m.open {
+		if o := &m.open[i]; o.Window.Equal(l.Window) {
+			return o.Spent.Of(l.Cost)
+		}
+	}
+	return 0
+}
+
+// isTold reports whether traffic managers count what is spent at a level.
+func isTold(l weir.Level) bool {
+	switch l {
+	case weir.LevelAPI, weir.LevelResource, weir.LevelSubscription, weir.LevelApplication, weir.LevelCustom:
+		return true
+	}
+	return false
+}
+
+// Told reports whether traffic managers count what the check is about, and so
+// may decide on its key.
+func (s *Source) Told() bool { return s.told }
+
+// Fields returns what events must carry for MatchEvent to find what Match found.
+func (s *Set) Fields() weir.Fields { return s.fields }
+
+// Windows returns the windows of all limits that MatchEvent may ask for, each once.
+func (s *Set) Windows() []limiter.Window { return s.windows }
+
+// WindowEnd returns when the first of Windows ends that hold t; if there is none, a
+// day later. What is admitted before it is in the same windows as what was
+// admitted at t.
+func (s *Set) WindowEnd(t time.Time) time.Time {
+	first := t.Add(24 * time.Hour)
+	for i := range s.windows {
+		if _, end := s.windows[i].Bounds(t); end.Before(first) {
+			first = end
+		}
+	}
+	return first
+}
+
+// Limit returns the limit of which a traffic manager may have decided: that of a
+// policy or custom rule at a level, in a group of conditions or, for -1, outside of
+// them. Nil if there is none.
+func (s *Set) Limit(level weir.Level, policy string, group int) *limiter.Limit {
+	if b := s.told[toldKey{level, policy, group}]; b != nil {
+		return &b.limit
+	}
+	return nil
+}
+
+type toldKey struct {
+	level  weir.Level
+	policy string
+	group  int
+}
+
+// tell notes a limit that traffic managers count.
+func (s *Set) tell(b *bound) {
+	if b == nil || !isTold(b.source.Level) {
+		return
+	}
+	b.source.told = true
+	s.told[toldKey{b.source.Level, b.source.Policy, b.source.Group}] = b
+	if !slices.ContainsFunc(s.windows, b.limit.Window.Equal) {
+		s.windows = append(s.windows, b.limit.Window)
+	}
+}
+
+// carry notes what events must carry.
+func (s *Set) carry(f weir.Fields) {
+	add := func(list *[]string, names []string) {
+		for _, n := range names {
+			if !slices.Contains(*list, n) {
+				*list = append(*list, n)
+			}
+		}
+	}
+	for _, h := range f.Headers {
+		add(&s.fields.Headers, []string{strings.ToLower(h)})
+	}
+	add(&s.fields.Query, f.Query)
+	add(&s.fields.Claims, f.Claims)
+	s.fields.ClientIP = s.fields.ClientIP || f.ClientIP
+	s.fields.Token = s.fields.Token || f.Token
+}
+
+// fields returns what a condition looks at.
+func (c *Condition) fields() weir.Fields {
+	f := weir.Fields{ClientIP: c.IP != nil}
+	if c.Header != nil {
+		f.Headers = []string{c.Header.Name}
+	}
+	if c.Query != nil {
+		f.Query = []string{c.Query.Name}
+	}
+	if c.Claim != nil {
+		f.Claims = []string{c.Claim.Name}
+	}
+	return f
+}
+
+// fields returns what a key is made of.
+func (t *template) fields() weir.Fields {
+	var f weir.Fields
+	if t == nil {
+		return f
+	}
+	for i := range t.parts {
+		switch p := &t.parts[i]; p.variable {
+		case varClientIP:
+			f.ClientIP = true
+		case varHeader:
+			f.Headers = append(f.Headers, p.text)
+		case varQuery:
+			f.Query = append(f.Query, p.text)
+		case varClaim:
+			f.Claims = append(f.Claims, p.text)
+		}
+	}
+	return f
+}
