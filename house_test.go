@@ -49,7 +49,7 @@ var walls = []wall{
 	{"gateway/listen/socket", nil, nil},
 	{"gateway/upstream", []string{"gateway/listen/socket"}, nil},
 	{"gateway/listen", []string{"gateway/listen/socket"}, nil},
-	{"gateway", []string{".", "limiter", "policy", "gateway/identity", "gateway/route", "gateway/upstream"}, nil},
+	{"gateway", []string{".", "event", "limiter", "policy", "gateway/identity", "gateway/route", "gateway/upstream"}, nil},
 	{"gateway/http1", []string{"gateway", "gateway/identity", "gateway/listen/socket", "gateway/upstream"}, nil},
 	{"gateway/http2", []string{"gateway", "gateway/identity", "gateway/route", "gateway/upstream"}, nil},
 	{"gateway/project", []string{".", "limiter", "policy", "policy/rule", "gateway", "gateway/identity", "gateway/route"}, []string{"github.com/getkin/kin-openapi", "go.yaml.in/yaml/v3"}},
