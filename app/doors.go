@@ -93,8 +93,10 @@ func (a *App) openDoor(port int, certificates *listen.Certificates) (*listen.Lis
 			MaxHeaderBytes:    int(c.Limits.HeaderBytes),
 			MaxFields:         c.Limits.HeaderFields,
 			MaxBody:           int64(c.Limits.BodyBytes),
+			ReadHeaderTimeout: c.Timeouts.Header,
 			IdleTimeout:       c.Timeouts.Idle,
 			StallTimeout:      c.Timeouts.BodyIdle,
+			WriteTimeout:      c.Timeouts.Write,
 			StreamIdleTimeout: c.Timeouts.Stream,
 			Logger:            a.log,
 		})

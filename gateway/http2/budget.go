@@ -12,8 +12,9 @@ const (
 	frameRSTStream    = 0x3
 	frameContinuation = 0x9
 
-	flagEndStream = 0x1
-	flagPadded    = 0x8
+	flagEndStream  = 0x1
+	flagEndHeaders = 0x4
+	flagPadded     = 0x8
 
 	codeNo              = 0x0
 	codeInternal        = 0x2

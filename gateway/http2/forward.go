@@ -20,7 +20,8 @@ func (c *call) forward() {
 	ctx, cancel := context.WithCancelCause(c.r.Context())
 	defer cancel(errFinished)
 	c.watch.cancel, c.watch.stream = cancel, http.NewResponseController(c.w)
-	c.watch.head, c.watch.stall, c.watch.received = c.s.timeout, c.s.options.StallTimeout, &c.meter.received
+	c.watch.head, c.watch.stall, c.watch.write = c.s.timeout, c.s.options.StallTimeout, c.s.options.WriteTimeout
+	c.watch.received = &c.meter.received
 	c.watch.quiet.Store(int64(c.s.quiet))
 	if c.x.Timeout > 0 {
 		c.watch.head = c.x.Timeout

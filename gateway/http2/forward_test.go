@@ -130,6 +130,35 @@ func TestForwardOverTLS(t *testing.T) {
 	}
 }
 
+// TestMisdirected asks for other hosts than the client set up TLS for.
+func TestMisdirected(t *testing.T) {
+	cert, pool := certificate(t)
+	p := &pipeline{}
+	config := &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2"}}
+	d := openWith(t, p, Options{}, upstream.Options{}, config, backend(t, func(http.ResponseWriter, *http.Request) {}))
+	for _, tt := range []struct {
+		server, host string
+		want         int
+	}{
+		{"weir.test", "weir.test", 200},
+		{"weir.test", "WEIR.test.:8243", 200},
+		{"Weir.Test", "weir.test", 200},
+		{"weir.test", "else.test", 421},
+		{"weir.test", "127.0.0.1", 421},
+		{"", "else.test", 200}, // it didn't say
+	} {
+		tr := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{
+			RootCAs: pool, ServerName: tt.server, InsecureSkipVerify: true,
+		}}
+		r := request(t, "GET", "https://"+d.addr+"/", nil)
+		r.Host = tt.host
+		if res, body := get(t, &http.Client{Transport: tr}, r); res.StatusCode != tt.want || tt.want == 421 && !strings.Contains(body, `"code":"421"`) {
+			t.Errorf("TLS for %q, host %q: got %d %s, want %d", tt.server, tt.host, res.StatusCode, body, tt.want)
+		}
+		tr.CloseIdleConnections()
+	}
+}
+
 func TestForwardOldTLS(t *testing.T) {
 	cert, pool := certificate(t)
 	p := &pipeline{}

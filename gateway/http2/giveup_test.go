@@ -64,7 +64,7 @@ func TestTimeouts(t *testing.T) {
 	t.Run("slow download", func(t *testing.T) {
 		big := backend(t, func(w http.ResponseWriter, r *http.Request) { io.CopyN(w, zeros{}, 32<<20) })
 		p := &pipeline{}
-		d := openWith(t, p, Options{StallTimeout: 50 * time.Millisecond}, upstream.Options{}, nil, big)
+		d := openWith(t, p, Options{WriteTimeout: 50 * time.Millisecond}, upstream.Options{}, nil, big)
 		res, err := client(t).Do(request(t, "GET", "http://"+d.addr+"/", nil))
 		if err != nil {
 			t.Fatal(err)

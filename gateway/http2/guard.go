@@ -27,15 +27,20 @@ type guard struct {
 	net.Conn
 	peer    netip.AddrPort
 	tls     bool
+	name    string // for which the client set up TLS; "": it didn't say
 	abused  atomic.Bool
 	closed  chan struct{}
 	once    sync.Once
 	budget  *budget
 	streams pending
-	most    int // streams that may be open at a time
+	most    int           // streams that may be open at a time
+	patient time.Duration // for how long a head may take
 
 	// Reading; one goroutine at a time.
 	in            scanner
+	open          bool        // a head's last frame has not begun
+	late          *time.Timer // ends the connection with a head that doesn't end; nil: none ever paused
+	waiting       bool        // late runs
 	continuations int
 	buf           [readAhead]byte
 	from, to      int
@@ -45,12 +50,15 @@ type guard struct {
 	out   scanner
 }
 
-// newGuard returns a guard of conn, on which so many streams may be open at a time.
-func newGuard(conn net.Conn, streams int) *guard {
+// newGuard returns a guard of conn, on which so many streams may be open at a time,
+// and a head may take so long.
+func newGuard(conn net.Conn, streams int, patient time.Duration) *guard {
 	g := &guard{Conn: conn, closed: make(chan struct{}), budget: newBudget(time.Now())}
-	g.streams, g.most = newPending(), streams
+	g.streams, g.most, g.patient = newPending(), streams, patient
 	g.in.skip = prefaceSize
-	_, g.tls = conn.(interface{ ConnectionState() tls.ConnectionState })
+	if tc, ok := conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
+		g.tls, g.name = true, tc.ConnectionState().ServerName
+	}
 	if a, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
 		g.peer = a.AddrPort()
 	} else if a := conn.RemoteAddr(); a != nil {
@@ -96,7 +104,30 @@ func (g *guard) judge(p []byte, err error) (int, error) {
 		g.goAway()
 		return n, errAbuse
 	}
+	g.hurry()
 	return n, err
+}
+
+// hurry gives a head that has begun a time by which it must have ended. While it
+// lasts nothing else can come, so net/http does not time it: the connection is not
+// idle if there are other calls.
+func (g *guard) hurry() {
+	kind, within := g.in.within()
+	begun := g.open || within && (kind == frameHeaders || kind == frameContinuation)
+	switch {
+	case begun == g.waiting:
+		return
+	case !begun:
+		g.late.Stop()
+	case g.late == nil:
+		g.late = time.AfterFunc(g.patient, func() {
+			g.goAway()
+			g.Close()
+		})
+	default:
+		g.late.Reset(g.patient)
+	}
+	g.waiting = begun
 }
 
 // crowded reports whether, were all streams that are pending to be reset, a flood
@@ -118,11 +149,12 @@ func (g *guard) end() error {
 func (g *guard) received(f *frame) bool {
 	switch f.kind {
 	case frameHeaders:
-		g.continuations = 0
+		g.continuations, g.open = 0, f.flags&flagEndHeaders == 0
 		g.streams.begun(f.stream)
 	case frameRSTStream:
 		g.streams.end(f.stream)
 	case frameContinuation:
+		g.open = f.flags&flagEndHeaders == 0
 		if g.continuations++; g.continuations > maxContinuation {
 			return false
 		}

@@ -16,7 +16,7 @@ import (
 func pipeGuard(t *testing.T) (*guard, net.Conn) {
 	a, b := net.Pipe()
 	t.Cleanup(func() { a.Close(); b.Close() })
-	return newGuard(a, 100), b
+	return newGuard(a, 100, time.Minute), b
 }
 
 func TestGuardPassesAll(t *testing.T) {
@@ -154,7 +154,7 @@ func TestGuardAllocatesNothing(t *testing.T) {
 	defer a.Close()
 	var b bytes.Buffer
 	h2.NewFramer(&b, nil).WriteData(1, false, make([]byte, readAhead-frameHeaderSize))
-	g := newGuard(a, 100)
+	g := newGuard(a, 100, time.Minute)
 	g.in.skip = 0
 	g.Conn = endless{a, b.Bytes()}
 	buf := make([]byte, 100)

@@ -86,6 +86,10 @@ func (c *call) run(g *guard) {
 		c.fail(status)
 		return
 	}
+	if misdirected(c.r, g.name) {
+		c.fail(http.StatusMisdirectedRequest)
+		return
+	}
 	if limit := c.s.options.MaxBody; limit > 0 && c.r.ContentLength > limit {
 		c.fail(http.StatusRequestEntityTooLarge)
 		return

@@ -57,6 +57,7 @@ func TestMalformed(t *testing.T) {
 		{"long path", []string{":path", "/" + strings.Repeat("x", 9000)}, "414"},
 		{"long head", []string{"x-long", strings.Repeat("x", 33<<10)}, "431"},
 		{"many fields", fields(101), "431"},
+		{"10 000 fields", fields(10_000), "431"},
 		{"CR LF in a value", []string{"x-a", "1\r\nx-b: 2"}, "reset"},
 		{"NUL in a value", []string{"x-a", "1\x00"}, "reset"},
 		{"colon in a name", []string{"x-a: 1", "2"}, "reset"},
@@ -83,6 +84,10 @@ func TestMalformed(t *testing.T) {
 			}
 			if got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
+			}
+			// Fields for one connection are refused by net/http, in its own words.
+			if body := all[1].body; got[0] == '4' && !strings.Contains(body, `"code":"`+got+`"`) && !strings.Contains(body, " in HTTP/2") {
+				t.Errorf("got the body %s", body)
 			}
 		})
 	}

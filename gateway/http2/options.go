@@ -23,13 +23,18 @@ type Options struct {
 	MaxURI         int
 	// MaxBody is the largest body of a request in bytes; zero: no limit.
 	MaxBody int64
+	// ReadHeaderTimeout bounds the time for the beginning of a connection, and
+	// for each request's head from its first frame to its end; 5 s.
+	ReadHeaderTimeout time.Duration
 	// IdleTimeout is for how long a connection without calls is kept; 60 s.
 	IdleTimeout time.Duration
-	// StallTimeout bounds how long a client may leave a call waiting: for the
-	// next part of a body that it announced, or for room to write to. It does
-	// not hold for what gRPC clients send, whose streams may rest. In all a body
-	// may keep the call waiting for as long, and a second for each 500 bytes; 60 s.
+	// StallTimeout bounds how long a client may leave a call waiting for the
+	// next part of a body that it announced. It does not hold for what gRPC
+	// clients send, whose streams may rest. In all a body may keep the call
+	// waiting for as long, and a second for each 500 bytes; 60 s.
 	StallTimeout time.Duration
+	// WriteTimeout is for how long a client may take nothing of its answer; 30 s.
+	WriteTimeout time.Duration
 	// StreamIdleTimeout is for how long an event stream may be silent; 5 min.
 	StreamIdleTimeout time.Duration
 	// PingAfter is the silence after which a client is asked whether it is
@@ -41,14 +46,14 @@ type Options struct {
 
 const (
 	pingTimeout      = 15 * time.Second
-	prefaceTimeout   = 5 * time.Second
-	writeByteTimeout = 20 * time.Second
+	writeByteTimeout = 20 * time.Second // to a backend
 	maxFrame         = 16 << 10
 	streamWindow     = 256 << 10
 	connWindow       = 1 << 20
 	// headerSlack is how much larger than allowed a head may be for its refusal
-	// to be in our shape; beyond, net/http answers.
-	headerSlack = 64 << 10
+	// to be in our shape. It is about as much as comes in maxContinuation frames:
+	// beyond, net/http or the guard ends it.
+	headerSlack = 512 << 10
 )
 
 func (o Options) complete() (Options, error) {
@@ -80,8 +85,10 @@ func (o Options) complete() (Options, error) {
 		at   *time.Duration
 		zero time.Duration
 	}{
+		{"ReadHeaderTimeout", &o.ReadHeaderTimeout, 5 * time.Second},
 		{"IdleTimeout", &o.IdleTimeout, 60 * time.Second},
 		{"StallTimeout", &o.StallTimeout, 60 * time.Second},
+		{"WriteTimeout", &o.WriteTimeout, 30 * time.Second},
 		{"StreamIdleTimeout", &o.StreamIdleTimeout, 5 * time.Minute},
 		{"PingAfter", &o.PingAfter, 30 * time.Second},
 	} {

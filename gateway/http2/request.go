@@ -54,6 +54,16 @@ func validHost(r *http.Request) bool {
 	return err == nil
 }
 
+// misdirected reports whether the request names another host than the one for which
+// the client set up TLS, whatever the port, the case and a trailing dot.
+func misdirected(r *http.Request, server string) bool {
+	if server == "" {
+		return false
+	}
+	name, _, err := route.Host(r.Host)
+	return err != nil || !strings.EqualFold(name, server)
+}
+
 // validLength reports whether the announced length of the body, if there is one,
 // is what net/http holds the body to.
 func validLength(r *http.Request) bool {

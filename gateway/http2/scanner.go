@@ -77,6 +77,15 @@ func (s *scanner) feed(p []byte, each func(f *frame) bool) (n int, ok bool) {
 // between reports whether the last byte fed was the last of a frame.
 func (s *scanner) between() bool { return s.have == 0 && s.skip == 0 }
 
+// within returns the kind of the frame of whose payload some has yet to come, and
+// whether there is one.
+func (s *scanner) within() (kind byte, ok bool) {
+	if s.have == frameHeaderSize {
+		return s.header[3], true
+	}
+	return s.frame.kind, s.have == 0 && s.skip > 0
+}
+
 func (s *scanner) stream() uint32 { return binary.BigEndian.Uint32(s.header[5:]) &^ (1 << 31) }
 
 func (s *scanner) length() int {

@@ -85,7 +85,7 @@ func New(o Options) (*Server, error) {
 	s.buffers.New = func() any { return new([bufferSize]byte) }
 	s.http = http.Server{
 		Handler:           http.HandlerFunc(s.serve),
-		ReadHeaderTimeout: prefaceTimeout,
+		ReadHeaderTimeout: o.ReadHeaderTimeout,
 		IdleTimeout:       o.IdleTimeout,
 		MaxHeaderBytes:    o.MaxHeaderBytes + headerSlack,
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
@@ -100,7 +100,7 @@ func New(o Options) (*Server, error) {
 			MaxReceiveBufferPerStream:     streamWindow,
 			SendPingTimeout:               o.PingAfter,
 			PingTimeout:                   pingTimeout,
-			WriteByteTimeout:              writeByteTimeout,
+			WriteByteTimeout:              o.WriteTimeout,
 		},
 	}
 	s.http.Protocols.SetUnencryptedHTTP2(true)
@@ -131,7 +131,7 @@ func (s *Server) ServeConn(conn net.Conn) {
 	s.accepted.Add(1)
 	s.connections.Add(1)
 	defer s.connections.Add(-1)
-	g := newGuard(conn, s.options.MaxStreams)
+	g := newGuard(conn, s.options.MaxStreams, s.options.ReadHeaderTimeout)
 	if !s.queue.put(g) {
 		g.Close()
 		return

@@ -33,6 +33,8 @@ func TestNew(t *testing.T) {
 		{Options{Pipeline: &pipeline{}, Targets: targets, StreamIdleTimeout: -1}, "StreamIdleTimeout is negative"},
 		{Options{Pipeline: &pipeline{}, Targets: targets, IdleTimeout: -1}, "IdleTimeout is negative"},
 		{Options{Pipeline: &pipeline{}, Targets: targets, StallTimeout: -1}, "StallTimeout is negative"},
+		{Options{Pipeline: &pipeline{}, Targets: targets, WriteTimeout: -1}, "WriteTimeout is negative"},
+		{Options{Pipeline: &pipeline{}, Targets: targets, ReadHeaderTimeout: -1}, "ReadHeaderTimeout is negative"},
 		{Options{Pipeline: &pipeline{}, Targets: targets, PingAfter: -1}, "PingAfter is negative"},
 	} {
 		if _, err := New(tt.o); err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -145,7 +147,7 @@ func TestSilentClients(t *testing.T) {
 		{"half a preface", h2.ClientPreface[:10], 5 * time.Second},
 		{"no settings", h2.ClientPreface, 2 * time.Second},
 		{"no request", h2.ClientPreface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00", 61 * time.Second},
-		{"half a header", h2.ClientPreface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00" + "\x00\x10\x00\x01\x04\x00\x00\x00\x01abc", 61 * time.Second},
+		{"half a header", h2.ClientPreface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00" + "\x00\x10\x00\x01\x04\x00\x00\x00\x01abc", 6 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

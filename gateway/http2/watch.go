@@ -31,12 +31,14 @@ const (
 // which looks at what the call waits for and since when; progress only leaves a
 // note of the time.
 type watch struct {
-	head, stall time.Duration
-	rest        bool // the client may be silent: gRPC
-	cancel      context.CancelCauseFunc
-	stream      *http.ResponseController
-	received    *atomic.Int64 // bytes of the request's body
-	began       time.Time
+	head     time.Duration // for the head of the answer
+	stall    time.Duration // for the next part of the request's body
+	write    time.Duration // for the client to take some of the answer
+	rest     bool          // the client may be silent: gRPC
+	cancel   context.CancelCauseFunc
+	stream   *http.ResponseController
+	received *atomic.Int64 // bytes of the request's body
+	began    time.Time
 
 	mu    sync.Mutex
 	timer *time.Timer
@@ -69,7 +71,7 @@ func (w *watch) end() {
 
 // shortest returns after how long to look again at the latest.
 func (w *watch) shortest() time.Duration {
-	d := min(w.head, w.stall)
+	d := min(w.head, w.stall, w.write)
 	if quiet := time.Duration(w.quiet.Load()); quiet > 0 {
 		d = min(d, quiet)
 	}
@@ -141,7 +143,7 @@ func (w *watch) left(now int64) (time.Duration, error) {
 			take(quiet, since, errQuiet)
 		}
 	case atClient:
-		take(w.stall, since, errStalled)
+		take(w.write, since, errStalled)
 	}
 	return left, why
 }

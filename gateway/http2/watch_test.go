@@ -16,6 +16,7 @@ func TestWatch(t *testing.T) {
 		head  = 30 * time.Second
 		quiet = 20 * time.Second
 		stall = 60 * time.Second
+		write = 40 * time.Second
 	)
 	for _, tt := range []struct {
 		name  string
@@ -31,8 +32,8 @@ func TestWatch(t *testing.T) {
 			w.enter(atBody)
 		}, errQuiet, 5*time.Second + quiet},
 		{"an answer that may rest", false, true, func(w *watch) { w.enter(atBody) }, nil, 0},
-		{"a client that does not take the answer", false, true, func(w *watch) { w.enter(atClient) }, errStalled, stall},
-		{"a gRPC client that does not take the answer", true, true, func(w *watch) { w.enter(atClient) }, errStalled, stall},
+		{"a client that does not take the answer", false, true, func(w *watch) { w.enter(atClient) }, errStalled, write},
+		{"a gRPC client that does not take the answer", true, true, func(w *watch) { w.enter(atClient) }, errStalled, write},
 		{"a client that does not send its body", false, false, func(w *watch) { w.reading() }, errStalled, stall},
 		{"a gRPC client that rests", true, true, func(w *watch) { w.reading() }, nil, 0},
 		{"a body that was sent", false, false, func(w *watch) {
@@ -72,7 +73,7 @@ func TestWatch(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
 				w := &watch{
-					head: head, stall: stall, rest: tt.rest, cancel: cancel, received: new(atomic.Int64),
+					head: head, stall: stall, write: write, rest: tt.rest, cancel: cancel, received: new(atomic.Int64),
 					stream: http.NewResponseController(httptest.NewRecorder()), began: time.Now(),
 				}
 				if !tt.free {
@@ -107,7 +108,7 @@ func TestWatch(t *testing.T) {
 
 func TestWatchEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &watch{head: 1, stall: 1, cancel: func(error) { t.Error("given up after its end") }, began: time.Now()}
+		w := &watch{head: 1, stall: 1, write: 1, cancel: func(error) { t.Error("given up after its end") }, began: time.Now()}
 		w.run()
 		w.end()
 		w.look() // as a timer would that was already on its way
