@@ -31,7 +31,11 @@ type Server interface {
 // Options say where a Listener listens and what it takes. Zero values mean the
 // defaults.
 type Options struct {
-	// Address is host:port; required. Port 0 picks a free one.
+	// Address is host:port; required. Port 0 picks a free one. The host 0.0.0.0
+	// is every interface, over IPv4 and, where there is IPv6, over IPv6, as :: and
+	// no host are: it is what configurations of API gateways have always said for
+	// "everywhere", and a gateway that half of its clients can't reach helps
+	// nobody. Whoever wants less names the address of an interface.
 	Address string
 	// TLS serves HTTPS with these certificates; nil serves plain HTTP.
 	TLS *Certificates
