@@ -71,7 +71,13 @@ type process struct {
 // start starts the binary in dir. The test stops it at its end if it hasn't.
 func start(t testing.TB, dir string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(server, args...), done: make(chan struct{})}
+	return startBinary(t, server, dir, args...)
+}
+
+// startBinary starts one of the binaries.
+func startBinary(t testing.TB, binary, dir string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(binary, args...), done: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, &p.stdout, &p.stderr
 	p.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=0 exitcode=66", "NO_PROXY=*")
 	if err := p.cmd.Start(); err != nil {

@@ -20,7 +20,8 @@ type project struct {
 	home    string // holds the project's folder
 	backend string
 	keys    map[string]string
-	made    bool // target/shop.weir is there
+	made    bool   // target/shop.weir is there
+	binary  string // that serves it
 }
 
 // name is that of all projects.
@@ -29,7 +30,7 @@ const name = "shop"
 // newProject makes a project of the files.
 func newProject(t testing.TB, backend string, f files) *project {
 	t.Helper()
-	p := &project{t: t, home: t.TempDir(), backend: backend, keys: map[string]string{}}
+	p := &project{t: t, home: t.TempDir(), backend: backend, keys: map[string]string{}, binary: server}
 	must(t, p.home, "init", name)
 	p.write(f)
 	return p
@@ -97,7 +98,7 @@ func (p *project) serve(conf string, args ...string) *gatewayProcess {
 	g := &gatewayProcess{addr: local(http), secure: local(https), management: local(management)}
 	p.write(files{"conf/micro-gw.conf": configuration(http, https, management, conf)})
 	args = append([]string{"gateway", p.artifact(), "--config", p.path("conf", "micro-gw.conf")}, args...)
-	g.process = start(p.t, p.home, args...)
+	g.process = startBinary(p.t, p.binary, p.home, args...)
 	g.awaitReady()
 	return g
 }
