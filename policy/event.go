@@ -73,18 +73,32 @@ func (s *Set) Fields() weir.Fields { return s.fields }
 // Windows returns the windows of all limits that MatchEvent may ask for, each once.
 func (s *Set) Windows() []limiter.Window { return s.windows }
 
-// WindowEnd returns when the first of Windows ends that hold t; if there is none, a
-// day later. What is admitted before it is in the same windows as what was
-// admitted at t.
-func (s *Set) WindowEnd(t time.Time) time.Time {
-	first := t.Add(24 * time.Hour)
+// An Interval is a time within which every limit's window stays the same.
+type Interval struct {
+	Begin, End time.Time   // End is not in it
+	Ends       []time.Time // of each of Windows
+}
+
+// Interval returns the interval that holds t. What is admitted within it is in the
+// same window of every limit.
+func (s *Set) Interval(t time.Time) *Interval {
+	const most = 24 * time.Hour
+	in := &Interval{Begin: t.Add(-most), End: t.Add(most), Ends: make([]time.Time, len(s.windows))}
 	for i := range s.windows {
-		if _, end := s.windows[i].Bounds(t); end.Before(first) {
-			first = end
+		begin, end := s.windows[i].Bounds(t)
+		in.Ends[i] = end
+		if begin.After(in.Begin) {
+			in.Begin = begin
+		}
+		if end.Before(in.End) {
+			in.End = end
 		}
 	}
-	return first
+	return in
 }
+
+// Holds reports whether t is in the interval.
+func (in *Interval) Holds(t time.Time) bool { return !t.Before(in.Begin) && t.Before(in.End) }
 
 // Limit returns the limit of which a traffic manager may have decided: that of a
 // policy or custom rule at a level, in a group of conditions or, for -1, outside of

@@ -82,8 +82,14 @@ func TestWindows(t *testing.T) {
 		t.Errorf("windows are %q, want %q", got, want)
 	}
 	at := time.Date(2026, 6, 1, 12, 0, 30, 0, time.UTC)
-	if end := s.WindowEnd(at); !end.Equal(at.Add(30 * time.Second)) {
-		t.Errorf("the first window ends at %v", end)
+	in := s.Interval(at)
+	if !in.Begin.Equal(at.Add(-30*time.Second)) || !in.End.Equal(at.Add(30*time.Second)) || !in.Ends[1].Equal(at.Add(59*time.Minute+30*time.Second)) {
+		t.Errorf("the interval is %v", in)
+	}
+	for d, want := range map[time.Duration]bool{-30 * time.Second: true, -30*time.Second - 1: false, 30*time.Second - 1: true, 30 * time.Second: false} {
+		if in.Holds(at.Add(d)) != want {
+			t.Errorf("%v from there is in the interval: %v", d, !want)
+		}
 	}
 }
 
