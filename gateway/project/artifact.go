@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/weir-project/weir/gateway"
@@ -73,7 +74,10 @@ func encodeArtifact(d *gateway.Definition) ([]byte, error) {
 // path and what is wrong.
 func Open(path string) (gateway.Definition, error) {
 	f, err := os.Open(path)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return gateway.Definition{}, fmt.Errorf("%s: %w; 'weir build PROJECT' makes PROJECT/target/PROJECT.weir", path, reason(err))
+	case err != nil:
 		return gateway.Definition{}, fmt.Errorf("open artifact %s: %w", path, reason(err))
 	}
 	defer f.Close()

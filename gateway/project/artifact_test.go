@@ -195,7 +195,7 @@ func TestEncodeRefusesWhatHasNoName(t *testing.T) {
 
 func TestOpenAndReadErrors(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "x.weir")
-	if _, err := Open(name); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Open(name); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), name+": no such file or directory; 'weir build PROJECT' makes") {
 		t.Errorf("no file: got %v", err)
 	}
 	if err := os.WriteFile(name, []byte("x"), 0o644); err != nil {

@@ -2,6 +2,7 @@ package project
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -162,17 +163,24 @@ func (l *loader) checkTiers(policies []policy.Policy) {
 		uses = append(uses, f.tiers...)
 	}
 	for _, u := range uses {
-		if tierExists(policies, u.kind, u.name) || l.policies.named[policyName{u.kind, u.name}] {
-			continue
+		if lack := lacksTier(policies, u.kind, u.name); lack != "" && !l.policies.named[policyName{u.kind, u.name}] {
+			u.fault("%s", lack)
 		}
-		var names []string
-		for _, p := range policies {
-			if p.Kind == u.kind {
-				names = append(names, p.Name)
-			}
-		}
-		u.fault("no %s policy is called %s%s", kindNames[u.kind], quoted(u.name), didYouMean(u.name, names))
 	}
+}
+
+// lacksTier says that no policy is of that kind and name, "" if one is.
+func lacksTier(policies []policy.Policy, kind policy.Kind, name string) string {
+	if tierExists(policies, kind, name) {
+		return ""
+	}
+	var names []string
+	for _, p := range policies {
+		if p.Kind == kind {
+			names = append(names, p.Name)
+		}
+	}
+	return fmt.Sprintf("no %s policy is called %s%s", kindNames[kind], quoted(name), didYouMean(name, names))
 }
 
 // kindNames are the kinds of policies as the lists of policies.yaml name them.
@@ -183,21 +191,32 @@ var kindNames = map[policy.Kind]string{
 // checkSubscriptions reports subscriptions to what is not there.
 func (l *loader) checkSubscriptions() {
 	for _, s := range l.applications.subscriptions {
-		var names, versions []string
-		for _, f := range l.apis {
-			names = append(names, f.api.Name)
-			if f.api.Name == s.api {
-				versions = append(versions, f.api.Version)
-			}
-		}
-		switch {
-		case len(versions) == 0 && len(names) == 0: // no API could be read
-		case len(versions) == 0:
-			s.fault("no API is called %s%s", quoted(s.api), didYouMean(s.api, names))
-		case s.version != "" && !slices.Contains(versions, s.version):
-			s.fault("the API %s has no version %s; there is %s", quoted(s.api), quoted(s.version), strings.Join(versions, ", "))
+		if lack := l.lacksAPI(s.api, s.version); lack != "" {
+			s.fault("%s", lack)
 		}
 	}
+}
+
+// lacksAPI says that no definition is of an API of that name and version, where
+// an empty version stands for any; "" if one is, or if none could be read.
+func (l *loader) lacksAPI(name, version string) string {
+	var names, versions []string
+	for _, f := range l.apis {
+		if !slices.Contains(names, f.api.Name) {
+			names = append(names, f.api.Name)
+		}
+		if f.api.Name == name {
+			versions = append(versions, f.api.Version)
+		}
+	}
+	switch {
+	case len(names) == 0:
+	case len(versions) == 0:
+		return fmt.Sprintf("no API is called %s%s", quoted(name), didYouMean(name, names))
+	case version != "" && !slices.Contains(versions, version):
+		return fmt.Sprintf("the API %s has no version %s%s", quoted(name), quoted(version), thereAre(versions))
+	}
+	return ""
 }
 
 // checkDenies warns of deny policies for APIs that are not there.

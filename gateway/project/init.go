@@ -55,6 +55,10 @@ type Initialized struct {
 // without its owner seeing it. So into the copy of a file that names no endpoints
 // Init writes some, and the base path, where they can be read and changed.
 func Init(dir string, o InitOptions) (*Initialized, error) {
+	if dir == "" {
+		return nil, errors.New("init: a project needs a name")
+	}
+	dir = filepath.Clean(dir)
 	full, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("init: %w", err)

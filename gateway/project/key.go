@@ -31,8 +31,8 @@ type KeyOptions struct {
 	Application string
 	Type        weir.KeyType
 	// Create, if not nil, is written into applications.yaml if that has no
-	// application of the name: with its Owner, Tier and Subscriptions. Tiers that
-	// the project does not have are faults.
+	// application of the name: with its Owner, Tier and Subscriptions. Tiers and
+	// APIs that the project does not have are faults.
 	Create *Application
 }
 
@@ -55,7 +55,7 @@ func CreateKey(dir string, o KeyOptions) (string, error) {
 		return "", err
 	}
 	if o.Create != nil {
-		if err := knowsTiers(dir, o.Create); err != nil {
+		if err := lacksFor(dir, o.Create); err != nil {
 			return "", err
 		}
 	}
@@ -65,30 +65,32 @@ func CreateKey(dir string, o KeyOptions) (string, error) {
 	return key, nil
 }
 
-// knowsTiers returns an error if the project in dir lacks a tier of a.
-func knowsTiers(dir string, a *Application) error {
-	path := filepath.Join(dir, policyFileName)
-	text, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("create key: %w", err)
+// lacksFor returns an error if the project in dir lacks what a names: a tier, or
+// an API to which it subscribes.
+func lacksFor(dir string, a *Application) error {
+	l := newLoader(dir)
+	l.policies = &policyFile{}
+	if text, ok := l.read(policyFileName, false); ok {
+		l.policies = readPolicies(l.place(policyFileName), text, &l.report)
 	}
-	r := &report{}
-	f := readPolicies(path, text, r)
-	if err := r.err(); err != nil {
-		return err
+	if len(a.Subscriptions) > 0 {
+		l.definitions()
 	}
-	there := append(policy.Defaults(), f.definition.Policies...)
-	lacks := func(kind policy.Kind, name string) error {
-		if tierExists(there, kind, name) {
-			return nil
+	if l.report.failed() {
+		return l.report.err()
+	}
+	policies := policy.Merge(policy.Defaults(), l.policies.definition.Policies)
+	lacks := func(name, lack string) {
+		if lack != "" {
+			l.fault(name, "%s", lack)
 		}
-		return Faults{{File: path, Message: fmt.Sprintf("no %s policy is called %s", kind, quoted(name))}}
 	}
-	errs := []error{lacks(policy.Application, a.Tier)}
+	lacks(policyFileName, lacksTier(policies, policy.Application, a.Tier))
 	for _, s := range a.Subscriptions {
-		errs = append(errs, lacks(policy.Subscription, s.Tier))
+		lacks(definitionDir, l.lacksAPI(s.API, s.Version))
+		lacks(policyFileName, lacksTier(policies, policy.Subscription, s.Tier))
 	}
-	return errors.Join(errs...)
+	return l.report.err()
 }
 
 // addKey returns an applications.yaml with one more hash in it.
@@ -141,6 +143,9 @@ func noApplication(path, name string, there []identity.Application) error {
 	hint := "; there is none yet"
 	if len(names) > 0 {
 		hint = didYouMean(name, names)
+	}
+	if !strings.HasSuffix(hint, "?") {
+		hint += "; --create makes it"
 	}
 	return Faults{{File: path, Message: fmt.Sprintf("no application is called %s%s", quoted(name), hint)}}
 }

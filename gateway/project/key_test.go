@@ -21,6 +21,25 @@ func newProject(t *testing.T, applications string) (dir, file string) {
 	return dir, file
 }
 
+// add writes a file into a folder.
+func add(t *testing.T, dir, name, text string) {
+	t.Helper()
+	file := filepath.Join(dir, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// addPets gives a project an API: Pets, version 1.0.
+func addPets(t *testing.T, dir string) {
+	t.Helper()
+	add(t, dir, "api_definitions/pets.yaml", `{openapi: 3.0.3, info: {title: Pets, version: "1.0"}, paths: {},
+  x-wso2-production-endpoints: {urls: [http://127.0.0.1:9091]}}`)
+}
+
 // TestCreateKey has files before and after; HASH stands for the hash of the key.
 func TestCreateKey(t *testing.T) {
 	old := `"sha256:` + strings.Repeat("ab", 32) + `"`
@@ -125,6 +144,7 @@ func TestCreateKeyCreatesApplications(t *testing.T) {
 		string(skeletonText) + strings.NewReplacer("%s", "x").Replace(firstApplication),
 	} {
 		dir, file := newProject(t, before)
+		addPets(t, dir)
 		key, err := CreateKey(dir, KeyOptions{Application: `new "one"`, Create: &identity.Application{
 			Owner: "alice", Tier: "10PerMin", Subscriptions: []identity.Subscription{{API: "Pets", Version: "1.0", Tier: "Gold"}},
 		}})
@@ -159,29 +179,60 @@ func TestCreateKeyWithoutFile(t *testing.T) {
 	}
 }
 
-func TestCreateKeyRefusesUnknownTiers(t *testing.T) {
+// TestCreateKeyRefusesWhatIsNotThere has applications that name what the project
+// lacks: nothing is written then, as nothing of the project could be built after.
+func TestCreateKeyRefusesWhatIsNotThere(t *testing.T) {
+	subscribed := func(s ...identity.Subscription) identity.Application {
+		return identity.Application{Owner: "x", Tier: "Own", Subscriptions: s}
+	}
 	tests := []struct {
 		application identity.Application
 		want        string
 	}{
-		{identity.Application{Owner: "x", Tier: "Gold"}, `policies.yaml: no application policy is called "Gold"`},
-		{
-			identity.Application{Owner: "x", Tier: "Own", Subscriptions: []identity.Subscription{{API: "Pets", Tier: "Goldd"}}},
-			`policies.yaml: no subscription policy is called "Goldd"`,
-		},
-		{identity.Application{Owner: "x", Tier: "Own", Subscriptions: []identity.Subscription{{API: "Pets", Tier: "Gold"}}}, ""},
+		{subscribed(identity.Subscription{API: "Pets", Tier: "Gold"}), ""},
+		{subscribed(identity.Subscription{API: "Pets", Version: "1.0", Tier: "Unlimited"}), ""},
+		{identity.Application{Owner: "x", Tier: "Gold"}, `policies.yaml: no application policy is called "Gold"; there are `},
+		{subscribed(identity.Subscription{API: "Pets", Tier: "Goldd"}), `policies.yaml: no subscription policy is called "Goldd"; did you mean Gold?`},
+		{subscribed(identity.Subscription{API: "Pats", Tier: "Gold"}), `api_definitions: no API is called "Pats"; did you mean Pets?`},
+		{subscribed(identity.Subscription{API: "Orders", Tier: "Gold"}), `api_definitions: no API is called "Orders"; there is Pets`},
+		{subscribed(identity.Subscription{API: "Pets", Version: "2.0", Tier: "Gold"}), `api_definitions: the API "Pets" has no version "2.0"; there is 1.0`},
+		{subscribed(identity.Subscription{API: "Pets", Tier: "Gold"}, identity.Subscription{API: "Orders", Tier: "Gold"}), `no API is called "Orders"`},
 	}
 	for _, tt := range tests {
 		dir, file := newProject(t, "# nobody\n")
-		if err := os.WriteFile(filepath.Join(dir, "policies.yaml"), []byte("applicationPolicies:\n  - Own: {count: 1, timeUnit: min}\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		addPets(t, dir)
+		add(t, dir, "policies.yaml", "applicationPolicies:\n  - Own: {count: 1, timeUnit: min}\n")
 		_, err := CreateKey(dir, KeyOptions{Application: "a", Create: &tt.application})
-		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
-			t.Errorf("got %v, want %q", err, tt.want)
+		if tt.want == "" {
+			if err != nil {
+				t.Errorf("got %v", err)
+			}
+			continue
 		}
-		if got := read(t, file); tt.want != "" && got != "# nobody\n" {
-			t.Errorf("a refused application changed the file to %q", got)
+		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("got %v, want one line with %q", err, tt.want)
+		}
+		if got := read(t, file); got != "# nobody\n" {
+			t.Errorf("%s: the file was changed to %q", tt.want, got)
+		}
+	}
+}
+
+// TestCreateKeyInAFaultyProject has projects of which nobody can tell what they have.
+func TestCreateKeyInAFaultyProject(t *testing.T) {
+	for name, want := range map[string]string{
+		"policies.yaml":             "policies.yaml:1: unknown key",
+		"api_definitions/pets.yaml": "pets.yaml:1: is no OpenAPI definition",
+	} {
+		dir, file := newProject(t, "# nobody\n")
+		addPets(t, dir)
+		add(t, dir, name, "colour: blue\n")
+		a := identity.Application{Owner: "x", Tier: "Unlimited", Subscriptions: []identity.Subscription{{API: "Pets", Tier: "Gold"}}}
+		if _, err := CreateKey(dir, KeyOptions{Application: "a", Create: &a}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", name, err, want)
+		}
+		if got := read(t, file); got != "# nobody\n" {
+			t.Errorf("%s: the file was changed to %q", name, got)
 		}
 	}
 }
@@ -190,8 +241,8 @@ func TestCreateKeyRefuses(t *testing.T) {
 	two := "applications:\n  - {name: shop, owner: a, tier: Unlimited}\n  - {name: web, owner: a, tier: Unlimited}\n"
 	tests := []struct{ before, application, want string }{
 		{two, "shops", `no application is called "shops"; did you mean shop?`},
-		{two, "partner", `no application is called "partner"; there are shop, web`},
-		{"", "shop", `no application is called "shop"; there is none yet`},
+		{two, "partner", `no application is called "partner"; there are shop, web; --create makes it`},
+		{"", "shop", `no application is called "shop"; there is none yet; --create makes it`},
 		{"applications:\n  - name: shop\n", "shop", "applications.yaml:2: owner is missing"},
 		{"applications: [", "shop", "is no valid YAML"},
 		{"x: &a {name: shop, owner: a, tier: Unlimited}\napplications:\n  - *a\n", "shop", "unknown key"},

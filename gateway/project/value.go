@@ -221,11 +221,21 @@ func (o object) boolean(key string, otherwise bool) bool {
 	return b
 }
 
+// didYouMean returns what known a message may add to say that there is no name:
+// the one that is meant, or all there are, of which there is at least one.
 func didYouMean(name string, known []string) string {
 	if n := nearest(name, known); n != "" {
 		return "; did you mean " + n + "?"
 	}
-	return "; there are " + strings.Join(known, ", ")
+	return thereAre(known)
+}
+
+// thereAre returns what a message may add to list the names there are.
+func thereAre(names []string) string {
+	if len(names) == 1 {
+		return "; there is " + names[0]
+	}
+	return "; there are " + strings.Join(names, ", ")
 }
 
 // nearest returns the candidate that text is most likely to mean, or "".
