@@ -42,7 +42,11 @@ func (e *explanation) writeRequest(w io.Writer) {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "  %-13s%s\n", name, fmt.Sprintf(format, args...))
 	}
-	line("api", "%s %s, resource %s", r.API, r.Version, r.Resource)
+	resource := ""
+	if r.Resource != "" {
+		resource = ", resource " + r.Resource
+	}
+	line("api", "%s %s%s", r.API, r.Version, resource)
 	if r.User != "" {
 		if r.Application != "" {
 			line("application", "%s, tier %s, subscribed as %s", r.Application, tier(r.Tier), tier(r.Subscribed))
