@@ -49,15 +49,16 @@ func head(seed limiter.Seed, level weir.Level, per Per, group int, l *limiter.Li
 // anonymous is the end user of calls without credentials.
 const anonymous = "anonymous"
 
-// isAnonymous reports whether req's application stands for the client's address.
-func isAnonymous(req *weir.Request) bool {
+// IsAnonymous reports whether req came without credentials, so that its client's
+// address is counted in place of an application.
+func IsAnonymous(req *weir.Request) bool {
 	a := &req.Application
 	return a.Name == "" && a.Owner == "" && req.User == anonymous && req.ClientIP.IsValid()
 }
 
 // addApplication continues h by the application of req.
 func (s *Set) addApplication(h limiter.Hash, req *weir.Request) limiter.Hash {
-	if isAnonymous(req) {
+	if IsAnonymous(req) {
 		return addAddress(h, s.network(req.ClientIP))
 	}
 	return h.Add(req.Application.ID)
@@ -175,7 +176,7 @@ func appendGroup(dst []byte, group int) []byte {
 // appendApplication appends the application's ID: for anonymous calls the
 // address, of IPv6 the network with its length.
 func (f *form) appendApplication(dst []byte, req *weir.Request) []byte {
-	if !isAnonymous(req) {
+	if !IsAnonymous(req) {
 		return append(dst, req.Application.ID...)
 	}
 	a := plain(req.ClientIP)
