@@ -1,8 +1,10 @@
 package test
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -133,7 +135,7 @@ type endless struct {
 
 func newEndless(t testing.TB) *endless {
 	e := &endless{}
-	e.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	e.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		defer e.ended.Add(1)
 		for block := make([]byte, 64<<10); ; {
 			if _, err := w.Write(block); err != nil {
@@ -141,6 +143,11 @@ func newEndless(t testing.TB) *endless {
 			}
 		}
 	}))
+	e.Config.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		_ = conn.(*net.TCPConn).SetWriteBuffer(16 << 10) // else loopback takes megabytes of each
+		return ctx
+	}
+	e.Start()
 	t.Cleanup(func() {
 		e.CloseClientConnections()
 		e.Close()
