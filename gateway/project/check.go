@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -140,8 +139,6 @@ func (v value) wrong(err error) {
 	before := len(v.report.faults)
 	if strings.Contains(err.Error(), "cannot unmarshal") {
 		v.misshapen()
-	} else if strings.Contains(err.Error(), "resolve") || strings.Contains(err.Error(), "ref") {
-		v.danglingReferences()
 	}
 	if len(v.report.faults) > before {
 		return
@@ -197,7 +194,25 @@ func (v value) locate(err error) value {
 			at = key
 		}
 	}
+	if m := inQuotes.FindStringSubmatch(err.Error()); m != nil && at.node == v.node {
+		if ref := withReference(v.node, m[1]); ref != nil {
+			at.node = ref
+		}
+	}
 	return at
+}
+
+// withReference returns a $ref below n that says text, nil if there is none.
+func withReference(n *yaml.Node, text string) *yaml.Node {
+	if ref := child(n, "$ref"); ref != nil && ref.Value == text {
+		return ref
+	}
+	for _, c := range n.Content {
+		if ref := withReference(c, text); ref != nil {
+			return ref
+		}
+	}
+	return nil
 }
 
 // inQuotes finds what an error quotes.
@@ -256,76 +271,6 @@ func (v value) misshapen() {
 	for _, p := range pairs {
 		try(p.value, new(openapi3.SchemaRef))
 	}
-}
-
-// externalReferences reports every $ref that leads out of the document.
-func (v value) externalReferences() {
-	v.references(func(ref value) {
-		if !strings.HasPrefix(ref.node.Value, "#") {
-			ref.fault("$ref %s leads out of the file: bring what it names into the file, other files and URLs are not read", quoted(ref.node.Value))
-		}
-	})
-}
-
-// danglingReferences reports every $ref that leads nowhere.
-func (v value) danglingReferences() {
-	v.references(func(ref value) {
-		if strings.HasPrefix(ref.node.Value, "#/") && resolve(v.node, ref.node.Value) == nil {
-			ref.fault("$ref %s leads nowhere", quoted(ref.node.Value))
-		}
-	})
-}
-
-// references calls f for every $ref in v that is one, and not data in an example.
-func (v value) references(f func(ref value)) {
-	if v.node.Kind == yaml.SequenceNode {
-		for _, item := range v.list() {
-			item.references(f)
-		}
-		return
-	}
-	pairs, _ := v.pairs()
-	for _, p := range pairs {
-		switch {
-		case p.name == "$ref" && p.value.node.Kind == yaml.ScalarNode:
-			f(p.value)
-		case p.name == "example", p.name == "examples", p.name == "default", p.name == "enum", p.name == "const",
-			strings.HasPrefix(p.name, "x-"):
-		default:
-			p.value.references(f)
-		}
-	}
-}
-
-// resolve returns the node at a JSON pointer like #/paths/~1pets, nil if there is
-// none.
-func resolve(root *yaml.Node, ref string) *yaml.Node {
-	rest, ok := strings.CutPrefix(ref, "#/")
-	if !ok {
-		return nil
-	}
-	n := root
-	for part := range strings.SplitSeq(rest, "/") {
-		part = unescapePointer(part)
-		var next *yaml.Node
-		switch n.Kind {
-		case yaml.MappingNode:
-			for i := 0; i+1 < len(n.Content); i += 2 {
-				if n.Content[i].Value == part {
-					next = n.Content[i+1]
-				}
-			}
-		case yaml.SequenceNode:
-			if i, err := strconv.Atoi(part); err == nil && i >= 0 && i < len(n.Content) {
-				next = n.Content[i]
-			}
-		}
-		if next == nil {
-			return nil
-		}
-		n = next
-	}
-	return n
 }
 
 // checkTemplate says why the gateway cannot serve a path, if it cannot.

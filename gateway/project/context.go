@@ -149,11 +149,3 @@ func (d *openAPI) server() string {
 	}
 	return text
 }
-
-// unescapePointer returns one part of a JSON pointer in a URI as it is meant.
-func unescapePointer(part string) string {
-	if plain, err := url.PathUnescape(part); err == nil {
-		part = plain
-	}
-	return strings.ReplaceAll(strings.ReplaceAll(part, "~1", "/"), "~0", "~")
-}

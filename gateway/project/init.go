@@ -194,7 +194,7 @@ func adopt(file, backend string) (*adopted, error) {
 	if doc == nil {
 		return nil, r.err()
 	}
-	d := &openAPI{value: *doc, out: &definitionFile{value: *doc}}
+	d := newOpenAPI(doc)
 	if d.info() {
 		d.readAPI()
 		d.readPaths()

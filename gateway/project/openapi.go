@@ -29,6 +29,11 @@ type openAPI struct {
 	out       *definitionFile
 	endpoints map[string]*gateway.Endpoints // named by x-wso2-endpoints
 	tier      bool                          // the whole API has one
+	pointers  pointers
+}
+
+func newOpenAPI(doc *value) *openAPI {
+	return &openAPI{value: *doc, out: &definitionFile{value: *doc}, pointers: pointers{}}
 }
 
 // readDefinition reads an OpenAPI file: 3.0, 3.1 or 2.0. Faults go to the report;
@@ -39,7 +44,7 @@ func readDefinition(name string, text []byte, r *report) *definitionFile {
 		return nil
 	}
 	before := len(r.faults)
-	d := &openAPI{value: *doc, out: &definitionFile{value: *doc}}
+	d := newOpenAPI(doc)
 	if !d.info() {
 		return nil
 	}
@@ -69,7 +74,7 @@ func readOpenAPI(name string, text []byte, r *report) *value {
 	if version == "" {
 		return nil
 	}
-	doc.externalReferences()
+	doc.checkReferences(version)
 	if len(r.faults) == before {
 		doc.check(old)
 	}
@@ -239,7 +244,7 @@ func (d *openAPI) follow(v value, hops int) value {
 	if !ok || hops == 10 {
 		return v
 	}
-	n := resolve(d.node, ref.node.Value)
+	n := d.pointers.resolve(d.node, ref.node.Value)
 	if n == nil {
 		ref.fault("$ref %s leads nowhere", quoted(ref.node.Value))
 		return v

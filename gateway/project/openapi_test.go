@@ -223,32 +223,6 @@ func TestReaches(t *testing.T) {
 	}
 }
 
-func TestResolve(t *testing.T) {
-	root, err := readDocument("a.yaml", []byte("paths:\n  /a/{b}: {get: [x, {y~z: found}]}\n"), &report{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tests := []struct {
-		ref  string
-		want bool
-	}{
-		{"#/paths/~1a~1{b}/get/1/y~0z", true},
-		{"#/paths/%2Fa%2F%7Bb%7D", true},
-		{"#/paths/~1a~1{b}/get/2", false},
-		{"#/paths/~1a~1{b}/get/-1", false},
-		{"#/paths/~1a~1{b}/get/x", false},
-		{"#/none", false},
-		{"#none", false},
-		{"#", false},
-		{"", false},
-	}
-	for _, tt := range tests {
-		if got := resolve(root, tt.ref) != nil; got != tt.want {
-			t.Errorf("%s: got %t, want %t", tt.ref, got, tt.want)
-		}
-	}
-}
-
 func TestManyDefinitions(t *testing.T) {
 	texts := map[string]string{}
 	for i := range maxDefinitions + 1 {
