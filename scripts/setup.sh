@@ -6,6 +6,7 @@
 set -eu
 
 task=${1:-test}
+PATH=$PATH:/usr/sbin:/sbin # where Debian has servers, and users often don't look
 missing= # Debian packages
 why=
 
