@@ -38,7 +38,7 @@ var walls = []wall{
 
 	// What travels between nodes, and how it is written.
 	{"event", []string{"."}, nil},
-	{"broker", nil, nil},
+	{"broker", []string{".", "limiter", "policy"}, nil},
 
 	// What others embed.
 	{"limiter/httplimit", []string{"limiter"}, nil},
