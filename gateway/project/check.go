@@ -23,15 +23,18 @@ const maxCheck = 30 * time.Second
 // check reports what is wrong with an OpenAPI document, as far as it can be told
 // without asking the API's backends. Examples, default values and patterns of
 // schemas are not looked at: no request is held to them here.
-func (v value) check(old bool) {
+func (v value) check(of specification) {
 	ctx, cancel := context.WithTimeout(context.Background(), maxCheck)
 	defer cancel()
+	if of == openAPI32 {
+		asOlder(v.node, inDocument, "")
+	}
 	text := toJSON(v.node)
 	type found struct{ fault, doubt error }
 	done := make(chan found, 1)
 	go func() {
 		var f found
-		f.doubt, f.fault = checkOpenAPI(ctx, text, old)
+		f.doubt, f.fault = checkOpenAPI(ctx, text, of)
 		done <- f
 	}()
 	select {
@@ -47,18 +50,18 @@ func (v value) check(old bool) {
 // checkOpenAPI loads and validates a document. Besides what is wrong it returns
 // what is doubtful: fields that the specification does not have. The library's
 // panics, if there are any on some malformed document, are that document's fault.
-func checkOpenAPI(ctx context.Context, text []byte, old bool) (doubt, fault error) {
+func checkOpenAPI(ctx context.Context, text []byte, of specification) (doubt, fault error) {
 	defer func() {
 		if p := recover(); p != nil {
 			fault = fmt.Errorf("is no valid OpenAPI definition: %v", p)
 		}
 	}()
-	doc, err := loadOpenAPI(ctx, text, old)
+	doc, err := loadOpenAPI(ctx, text, of)
 	if err != nil {
 		return nil, err
 	}
 	const rounds = 10
-	known := []string{"pathItems"} // of 3.1, which the library does not know
+	known := of.newFields()
 	for range rounds {
 		err := doc.Validate(ctx,
 			openapi3.EnableMultiError(), openapi3.DisableExamplesValidation(), openapi3.DisableSchemaDefaultsValidation(),
@@ -79,10 +82,10 @@ func checkOpenAPI(ctx context.Context, text []byte, old bool) (doubt, fault erro
 }
 
 // loadOpenAPI loads a document and resolves its references.
-func loadOpenAPI(ctx context.Context, text []byte, old bool) (*openapi3.T, error) {
+func loadOpenAPI(ctx context.Context, text []byte, of specification) (*openapi3.T, error) {
 	loader := openapi3.NewLoader() // reads no other file or URL
 	loader.Context = ctx
-	if old {
+	if of == openAPI20 {
 		var doc openapi2.T
 		if err := json.Unmarshal(text, &doc); err != nil {
 			return nil, err

@@ -36,7 +36,7 @@ func newOpenAPI(doc *value) *openAPI {
 	return &openAPI{value: *doc, out: &definitionFile{value: *doc}, pointers: pointers{}}
 }
 
-// readDefinition reads an OpenAPI file: 3.0, 3.1 or 2.0. Faults go to the report;
+// readDefinition reads an OpenAPI file: 3.0, 3.1, 3.2 or 2.0. Faults go to the report;
 // it returns nil if there is no use in looking further.
 func readDefinition(name string, text []byte, r *report) *definitionFile {
 	doc := readOpenAPI(name, text, r)
@@ -70,47 +70,18 @@ func readOpenAPI(name string, text []byte, r *report) *value {
 		return nil
 	}
 	before := len(r.faults)
-	version, old := doc.specification()
-	if version == "" {
+	of := doc.specification()
+	if of == "" {
 		return nil
 	}
-	doc.checkReferences(version)
+	doc.checkReferences(of)
 	if len(r.faults) == before {
-		doc.check(old)
+		doc.check(of)
 	}
 	if len(r.faults) > before {
 		return nil
 	}
 	return &doc
-}
-
-// specification returns the version of the specification that the document
-// follows, empty if it is not one that is served, and whether it is 2.0.
-func (v value) specification() (version string, old bool) {
-	at, ok := v.at("openapi")
-	if !ok {
-		if at, ok = v.at("swagger"); !ok {
-			v.fault(`is no OpenAPI definition: it has no "openapi: 3.0.3" at its top`)
-			return "", false
-		}
-		old = true
-	}
-	version, ok = at.text()
-	switch {
-	case !ok:
-		return "", old
-	case old && version == "2.0", !old && (strings.HasPrefix(version, "3.0") || strings.HasPrefix(version, "3.1")):
-	default:
-		at.fault("OpenAPI %s is not served; there are 3.0, 3.1 and 2.0", quoted(version))
-		return "", old
-	}
-	// People write these without quotes, and YAML then takes them for numbers.
-	for _, p := range [][]string{{"openapi"}, {"swagger"}, {"info", "version"}, {"info", "title"}} {
-		if at, ok := v.at(p...); ok && at.node.Kind == yaml.ScalarNode && !at.isNull() {
-			at.node.Tag = "!!str"
-		}
-	}
-	return version, old
 }
 
 // at returns the value at a path of keys, and whether there is one. If there is
@@ -216,12 +187,18 @@ func (d *openAPI) readPath(p pair) {
 	onPath := d.extensions(item, levelPath)
 	pairs, _ := item.pairs()
 	for _, o := range pairs {
+		if o.name == "additionalOperations" {
+			more, _ := o.value.pairs()
+			for _, o := range more {
+				o.unserved(p.name)
+			}
+		}
 		method, ok := methods[o.name]
 		if !ok {
 			continue
 		}
 		if method == "" {
-			o.key.warn("%s %s is not served: the gateway forwards no such requests", strings.ToUpper(o.name), p.name)
+			o.unserved(p.name)
 			continue
 		}
 		e := d.extensions(o.value, levelOperation)
@@ -235,6 +212,11 @@ func (d *openAPI) readPath(p pair) {
 			Weight: e.weight, Production: e.production, Sandbox: e.sandbox,
 		})
 	}
+}
+
+// unserved warns of an operation that no gateway forwards.
+func (p pair) unserved(path string) {
+	p.key.warn("%s %s is not served: the gateway forwards no such requests", strings.ToUpper(p.name), path)
 }
 
 // follow returns what a path refers to, if it does: the check of the document

@@ -25,11 +25,11 @@ const (
 // the same.
 var scopes = map[scope]map[string]scope{
 	inDocument: {
-		"schema": inSchema, "schemas": inSchemas, "definitions": inSchemas,
-		"example": inData, "value": inData,
+		"schema": inSchema, "itemSchema": inSchema, "schemas": inSchemas, "definitions": inSchemas,
+		"example": inData, "value": inData, "dataValue": inData,
 		"paths": inNames, "webhooks": inNames, "pathItems": inNames, "callbacks": inNames, "responses": inNames,
 		"parameters": inNames, "headers": inNames, "requestBodies": inNames, "examples": inNames, "links": inNames,
-		"securitySchemes": inNames, "content": inNames, "encoding": inNames,
+		"securitySchemes": inNames, "content": inNames, "encoding": inNames, "mediaTypes": inNames, "additionalOperations": inNames,
 	},
 	inSchema: {
 		"properties": inSchemas, "patternProperties": inSchemas, "$defs": inSchemas, "definitions": inSchemas, "dependentSchemas": inSchemas,
@@ -65,7 +65,7 @@ type reference struct {
 }
 
 // A resource is what references are relative to: the document, or a schema that
-// has an $id, in OpenAPI 3.1.
+// has an $id.
 type resource struct {
 	node *yaml.Node
 	uri  string
@@ -74,24 +74,27 @@ type resource struct {
 // references are the references of a document, and what in it they may lead to
 // besides places.
 type references struct {
+	root    resource
 	all     []reference
 	schemas map[string]resource // by $id
 	anchors map[string]bool     // by the URI of the resource, "#" and the name
-	version string
+	of      specification
 	pointers
 }
-
-// named reports whether schemas may have $id and $anchor.
-func (refs *references) named() bool { return strings.HasPrefix(refs.version, "3.1") }
 
 // checkReferences reports every reference that leads out of the document or
 // nowhere, and takes out those that the library cannot follow, to schemas that
 // are named by $id or $anchor: a gateway makes no use of any schema.
-func (v value) checkReferences(version string) {
-	refs := &references{schemas: map[string]resource{}, anchors: map[string]bool{}, version: version, pointers: pointers{}}
-	refs.collect(v, inDocument, resource{node: v.node})
+func (v value) checkReferences(of specification) {
+	refs := &references{schemas: map[string]resource{}, anchors: map[string]bool{}, of: of, pointers: pointers{}}
+	refs.root.node = v.node
+	if self, ok := v.at("$self"); ok && of == openAPI32 {
+		refs.root.uri = self.node.Value
+	}
+	refs.collect(v, inDocument, refs.root)
 	for _, r := range refs.all {
-		switch text := quoted(r.node.Value); refs.follow(v.node, &r) {
+		refs.shorten(&r)
+		switch text := quoted(r.node.Value); refs.follow(&r) {
 		case leadsOut:
 			r.fault("$ref %s leads out of the file: bring what it names into the file, other files and URLs are not read", text)
 		case leadsNowhere:
@@ -100,6 +103,16 @@ func (v value) checkReferences(version string) {
 			i := slices.Index(r.owner.Content, r.node)
 			r.owner.Content = slices.Delete(r.owner.Content, i-1, i+1)
 		}
+	}
+}
+
+// shorten takes out of a reference the URI that the document says to have.
+func (refs *references) shorten(r *reference) {
+	if refs.root.uri == "" {
+		return
+	}
+	if place, ok := strings.CutPrefix(r.base.absolute(r.node.Value), refs.root.uri+"#"); ok {
+		r.node.Value = "#" + place
 	}
 }
 
@@ -118,7 +131,7 @@ func (refs *references) collect(v value, in scope, of resource) {
 		return
 	}
 	pairs, _ := v.pairs()
-	if in == inSchema && refs.named() {
+	if in == inSchema && refs.of.namesSchemas() {
 		of = refs.name(v, pairs, of)
 	}
 	for _, p := range pairs {
@@ -131,7 +144,7 @@ func (refs *references) collect(v value, in scope, of resource) {
 			continue
 		}
 		below := in.below(p.name)
-		if p.name == "examples" && refs.version == "2.0" {
+		if p.name == "examples" && refs.of == openAPI20 {
 			below = inData
 		}
 		refs.collect(p.value, below, of)
@@ -179,20 +192,20 @@ const (
 	leadsOut
 )
 
-// follow returns where r leads in the document root.
-func (refs *references) follow(root *yaml.Node, r *reference) lead {
+// follow returns where r leads.
+func (refs *references) follow(r *reference) lead {
 	ref := r.node.Value
-	if strings.HasPrefix(ref, "#/") && refs.resolve(root, ref) != nil {
+	if strings.HasPrefix(ref, "#/") && refs.resolve(refs.root.node, ref) != nil {
 		return leadsToPlace
 	}
-	if r.in == inSchema && refs.named() {
+	if r.in == inSchema && refs.of.namesSchemas() {
 		if ref == "#" {
 			return leadsByName
 		}
 		uri, fragment, _ := strings.Cut(r.base.absolute(ref), "#")
 		of, ok := refs.schemas[uri]
-		if uri == "" {
-			of, ok = resource{node: root}, true
+		if uri == refs.root.uri {
+			of, ok = refs.root, true
 		}
 		switch {
 		case !ok:
