@@ -143,19 +143,38 @@ func (v value) wrong(err error) {
 	if strings.Contains(err.Error(), "cannot unmarshal") {
 		v.misshapen()
 	}
+	if e, ok := errors.AsType[*openapi3.SectionValidationError](err); ok {
+		if _, there := v.at(e.Section); !there {
+			v.fault("%s is missing", e.Section)
+		}
+	}
 	if len(v.report.faults) > before {
 		return
 	}
 	v.locate(err).fault("%s", plainly(err))
 }
 
+// misfit is how the JSON library says that a value is of another kind than the
+// field that it is for.
+var misfit = regexp.MustCompile(`cannot unmarshal (\w+)( [0-9.]+)? into (?:Go )?(?:(?:struct )?field (\S+)|value) of type`)
+
+// kindsOfJSON are the kinds of values as that library calls them.
+var kindsOfJSON = map[string]string{
+	"array": "a list", "object": "a mapping", "string": "text", "number": "a number", "bool": "true or false",
+}
+
 // plainly returns the first line of an error, without what is only of interest
 // to those who wrote the library.
 func plainly(err error) string {
 	text, _, _ := strings.Cut(err.Error(), "\n")
+	if m := misfit.FindStringSubmatch(text); m != nil {
+		field := "it"
+		if m[3] != "" {
+			field = m[3][strings.LastIndexByte(m[3], '.')+1:]
+		}
+		return field + " cannot be " + kindsOfJSON[m[1]]
+	}
 	text = strings.TrimPrefix(text, "json: ")
-	text = strings.NewReplacer("Go struct field ", "", "Go value", "value", "map[string]interface {}", "mapping",
-		"map[string]json.RawMessage", "mapping", "[]interface {}", "list").Replace(text)
 	if len(text) > 300 {
 		text = strings.ToValidUTF8(text[:300], "") + "…"
 	}
@@ -246,7 +265,16 @@ var componentLists = map[string]string{
 func (v value) misshapen() {
 	try := func(v value, into any) {
 		if err := json.Unmarshal(toJSON(v.node), into); err != nil {
-			v.fault("%s has the wrong shape: %s", v.name(), plainly(err))
+			text := ": " + plainly(err)
+			v.fault("%s", v.name()+strings.TrimPrefix(text, ": it"))
+		}
+	}
+	pairs, _ := v.pairs()
+	for _, p := range pairs {
+		if p.name == "paths" || p.name == "components" {
+			if _, ok := p.value.pairs(); !ok && !p.value.isNull() {
+				p.value.fault("%s must be a mapping", p.name)
+			}
 		}
 	}
 	if info, ok := v.at("info"); ok {
@@ -256,7 +284,7 @@ func (v value) misshapen() {
 		try(servers, new(openapi3.Servers))
 	}
 	paths, _ := v.at("paths")
-	pairs, _ := paths.pairs()
+	pairs, _ = paths.pairs()
 	for _, p := range pairs {
 		before := len(v.report.faults)
 		operations, _ := p.value.pairs()
