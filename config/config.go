@@ -1,10 +1,11 @@
-// Package config is the configuration of a gateway: one [Config], its defaults,
-// and how it is read from micro-gw.conf, overridden by environment variables and
-// checked as a whole.
+// Package config is the configuration of a process: one [Config], its defaults,
+// and how it is read from deployment.toml or micro-gw.conf, overridden by
+// environment variables and checked as a whole.
 //
-// Sections and keys that WSO2's Microgateway has are spelled as there; those that
-// only Weir has are in lower case with underscores. An unknown key is an error,
-// and every error says where it stands and what is allowed there.
+// Sections and keys that WSO2's products have are spelled as there; those that only
+// Weir has are in lower case with underscores. An unknown key is an error, and every
+// error says where it stands and what is allowed there. A key of WSO2's that means
+// nothing here is a note, or an error if what it asks for is not done.
 package config
 
 import (
@@ -12,13 +13,24 @@ import (
 	"time"
 )
 
-// A Config is everything about a gateway that is not in its artifact. [Default]
+// A Config is everything about a process that is not in its artifacts. [Default]
 // has the value of every key that nobody sets; the zero Config is not valid.
 //
 // The tags are what the reader, the checks and the reference of the keys are
 // made from: doc is the meaning; min, max and oneof are what is allowed; "file"
-// as kind makes a relative path start at the configuration's folder.
+// as kind makes a relative path start at the configuration's folder. Of a section,
+// only names the file that may have it, and quoted allows numbers in quotes.
 type Config struct {
+	// Role is what the configuration was read for. It is in no file.
+	Role Role
+	// Notes are the keys in the file that have no effect, and why. They are no
+	// error.
+	Notes Faults
+
+	Node           Node        `toml:"node" doc:"The process among the others of its fleet."`
+	Gateway        GatewayRole `toml:"gateway" only:"deployment.toml" doc:"What the gateway of 'weir serve' serves."`
+	TrafficManager TrafficRole `toml:"traffic_manager" only:"deployment.toml" doc:"What the traffic manager of 'weir serve' counts."`
+
 	Listener      Listener      `toml:"listenerConfig" doc:"Where clients reach the gateway."`
 	ClientAddress ClientAddress `toml:"client_address" doc:"How the address of a client is found: limits, conditions and deny policies use it."`
 	APIKey        APIKey        `toml:"apikey" doc:"Where requests carry an API key."`
@@ -27,9 +39,28 @@ type Config struct {
 	Timeouts      Timeouts      `toml:"timeouts" doc:"How slow clients may be."`
 	Backend       Backend       `toml:"backend" doc:"How backends are reached."`
 	Limiter       Limiter       `toml:"limiter" doc:"The counters."`
-	Management    Management    `toml:"management" doc:"The listener for health, readiness and metrics. It has no access control: keep it where only operators reach it."`
+	Management    Management    `toml:"management" doc:"The listeners for those who are no clients of APIs."`
 	Log           Log           `toml:"log" doc:"The log, which goes to standard error."`
-	Shutdown      Shutdown      `toml:"shutdown" doc:"How the gateway stops."`
+	Shutdown      Shutdown      `toml:"shutdown" doc:"How the process stops."`
+
+	Events Events `toml:"events" doc:"How a gateway tells traffic managers of the calls that it let pass."`
+	Broker Broker `toml:"broker" doc:"The topic over which traffic managers tell gateways what they decide."`
+
+	Throttling    Throttling    `toml:"throttlingConfig" only:"micro-gw.conf" quoted:"yes" doc:"Throttling together with other gateways, as WSO2's Microgateway has it."`
+	DataRetriever DataRetriever `toml:"throttlingConfig.dataRetriever" only:"micro-gw.conf" quoted:"yes" doc:"Where deny policies and key templates of custom rules are, which a gateway gets when it starts."`
+	Binary        Binary        `toml:"throttlingConfig.binary" only:"micro-gw.conf" quoted:"yes" doc:"Several traffic managers, as WSO2's Microgateway has them. What is sent is HTTPS all the same."`
+	BinaryGroups  []BinaryGroup `toml:"throttlingConfig.binary.URLGroup" only:"micro-gw.conf" quoted:"yes" doc:"A group of traffic managers. The section may stand several times: every group gets every event."`
+
+	APIM               APIM               `toml:"apim.throttling" only:"deployment.toml" quoted:"yes" doc:"Throttling together with others, as WSO2's API Manager has it."`
+	URLGroups          []URLGroup         `toml:"apim.throttling.url_group" only:"deployment.toml" quoted:"yes" doc:"A group of traffic managers to which the gateway tells what it let pass. The section may stand several times: every group gets every event."`
+	APIMJMS            APIMJMS            `toml:"apim.throttling.jms" only:"deployment.toml" quoted:"yes" doc:"How throttle_decision_endpoints are reached."`
+	EventHub           EventHub           `toml:"apim.event_hub" only:"deployment.toml" quoted:"yes" doc:"A control plane from which the gateway gets deny policies and key templates, instead of the traffic managers."`
+	EventHubJMS        EventHubJMS        `toml:"apim.event_hub.jms" only:"deployment.toml" quoted:"yes" doc:"How event_listening_endpoints are reached."`
+	Distributed        Distributed        `toml:"apim.distributed_throttling" only:"deployment.toml" quoted:"yes" doc:"Counters that several traffic managers share through Redis or Valkey."`
+	KeyValueStore      KeyValueStore      `toml:"apim.distributed_throttling.keyvalue_store" only:"deployment.toml" quoted:"yes" doc:"The Redis or Valkey of apim.distributed_throttling."`
+	Redis              Redis              `toml:"apim.redis_config" only:"deployment.toml" quoted:"yes" doc:"The Redis or Valkey through which gateways share burst and backend limits."`
+	RedisPool          RedisPool          `toml:"apim.redis_config.pool_options" only:"deployment.toml" quoted:"yes" doc:"Connections to apim.redis_config."`
+	ThrottleProperties ThrottleProperties `toml:"throttle_properties" only:"deployment.toml" quoted:"yes" doc:"Counters that gateways share."`
 }
 
 // Off is the port of a listener that is not opened.
@@ -114,12 +145,6 @@ type Limiter struct {
 	MaxKeys int `toml:"max_keys" min:"1024" max:"1000000000" doc:"Counters that are held at a time, each about 64 bytes. Beyond it the flood of new keys is held to limits, not the keys in use."`
 }
 
-// Management is the section management.
-type Management struct {
-	Host string `toml:"host" doc:"Address or name of the interface."`
-	Port int    `toml:"port" min:"-1" max:"65535" doc:"Port for HTTP; 0 takes any that is free, -1 opens none."`
-}
-
 // Log is the section log.
 type Log struct {
 	Level  string `toml:"level" oneof:"debug,info,warn,error" doc:"The least important lines that are written."`
@@ -128,35 +153,5 @@ type Log struct {
 
 // Shutdown is the section shutdown.
 type Shutdown struct {
-	Grace time.Duration `toml:"grace" min:"0s" max:"1h" doc:"How long calls that are being answered may take when the gateway stops."`
-}
-
-// Default returns the configuration in which nobody has set a key.
-func Default() Config {
-	return Config{
-		Listener:      Listener{Host: "0.0.0.0", HTTPPort: 9090, HTTPSPort: 9095, HTTP2: true},
-		ClientAddress: ClientAddress{IPv6Bits: 64},
-		APIKey:        APIKey{Header: "ApiKey", Query: "ApiKey"},
-		Limits: Limits{
-			HeaderBytes: 32 << 10, HeaderFields: 100, BodyBytes: 100 << 20,
-			Connections: 100_000, ConnectionsPerIP: 1000, Streams: 100,
-		},
-		Timeouts: Timeouts{
-			Header: 10 * time.Second, BodyIdle: 30 * time.Second, Write: 30 * time.Second,
-			Idle: time.Minute, Stream: 15 * time.Minute,
-		},
-		Backend: Backend{
-			ConnectTimeout: 2 * time.Second, ResponseTimeout: 30 * time.Second, IdleTimeout: time.Minute,
-			KeepAlive: 50 * time.Second, MaxIdle: 256, MaxBackoff: 30 * time.Second,
-		},
-		Limiter:    Limiter{MaxKeys: 1 << 20},
-		Management: Management{Host: "127.0.0.1", Port: 9764},
-		Log:        Log{Level: "info", Format: "text"},
-		Shutdown:   Shutdown{Grace: 10 * time.Second},
-	}
-}
-
-// defaultJWT is a section jwtTokenConfig in which nobody has set a key.
-func defaultJWT() JWT {
-	return JWT{Refresh: 5 * time.Minute, UserClaim: "sub"}
+	Grace time.Duration `toml:"grace" min:"0s" max:"1h" doc:"How long calls that are being answered may take when the process stops."`
 }

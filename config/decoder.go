@@ -3,9 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
-	"reflect"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -30,16 +28,17 @@ type source struct {
 // A decoder fills one Config.
 type decoder struct {
 	config *Config
+	index  *index
 	file   string
 	getenv func(string) string
 	places map[place]source
 	faults Faults
+	notes  Faults
 
-	// The section that the decoder is in; name is empty before the first.
-	section section
-	target  reflect.Value // the section's struct; invalid before it and in a section at fault
-	index   int
-	inside  bool // after the first section's head
+	// The table that the decoder is in.
+	prefix  []string
+	element string // the section that may stand several times and of which it is one
+	skip    bool   // it is at fault: what stands in it is not looked at
 }
 
 func (d *decoder) fault(line int, key, format string, args ...any) {
@@ -76,22 +75,29 @@ func (d *decoder) text(text []byte) error {
 	p.Reset(text)
 	for p.NextExpression() {
 		e := p.Expression()
-		var names []string
-		for it := e.Key(); it.Next(); {
-			names = append(names, string(it.Node().Data))
-		}
+		names := namesOf(e)
 		first := e.Key()
 		first.Next()
 		line := p.Shape(first.Node().Raw).Start.Line
 		switch e.Kind {
 		case unstable.Table, unstable.ArrayTable:
 			d.enter(names, e.Kind == unstable.ArrayTable, line)
-			d.inside = true
 		case unstable.KeyValue:
-			d.keyValue(names, e.Value(), line)
+			if !d.skip {
+				d.put(slices.Concat(d.prefix, names), e.Value(), line)
+			}
 		}
 	}
 	return p.Error()
+}
+
+// namesOf returns the parts of the name of a table or a key.
+func namesOf(n *unstable.Node) []string {
+	var names []string
+	for it := n.Key(); it.Next(); {
+		names = append(names, string(it.Node().Data))
+	}
+	return names
 }
 
 // syntax returns the fault that is an error of the TOML library.
@@ -104,196 +110,154 @@ func (d *decoder) syntax(err error) error {
 	return Faults{f}
 }
 
-// enter begins the section that names name.
+// enter begins the table that names name.
 func (d *decoder) enter(names []string, repeated bool, line int) {
-	d.section, d.target, d.index = section{}, reflect.Value{}, 0
+	d.prefix, d.element, d.skip = names, "", false
 	name := strings.Join(names, ".")
-	var known []string
-	for _, s := range d.config.sections() {
-		known = append(known, s.name)
-		if s.name == name {
-			d.section = s
-		}
-	}
-	s := d.section
+	s, known := d.index.sections[name]
 	switch {
-	case s.name == "":
-		d.fault(line, name, "unknown section%s", didYouMean(name, known))
-		return
+	case !known && (repeated || !d.index.prefixes[name]):
+		heads := d.index.heads(name, d.config.Role.file())
+		d.fault(line, name, "unknown section%s", didYouMean(name, heads))
+		d.skip = true
+	case d.misplaced(name, d.index.onlyIn(name), line):
+		d.skip = true
+	case !known:
 	case s.repeated() && !repeated:
 		d.fault(line, name, "must be written with two brackets, [[%s]], as it may stand several times", name)
-		return
+		d.skip = true
 	case !s.repeated() && repeated:
 		d.fault(line, name, "must be written with one bracket, [%s], as it stands once", name)
-		return
-	}
-	d.target = s.value
-	if s.repeated() {
-		fresh := reflect.New(s.value.Type().Elem()).Elem()
-		if fresh.Type() == reflect.TypeFor[JWT]() {
-			fresh.Set(reflect.ValueOf(defaultJWT()))
-		}
-		s.value.Set(reflect.Append(s.value, fresh))
-		d.index = s.value.Len() - 1
-		d.target = s.value.Index(d.index)
-	}
-	d.places[place{s.name, d.index, ""}] = source{file: d.file, line: line}
-}
-
-// keyValue sets the key that names name, below the section the decoder is in.
-// Dotted keys and inline tables name a section and a key at the top.
-func (d *decoder) keyValue(names []string, value *unstable.Node, line int) {
-	switch {
-	case !d.inside:
-		d.topLevel(names, value, line)
-		return
-	case !d.target.IsValid():
-		return // the section is at fault
-	}
-	name := strings.Join(names, ".")
-	var known []string
-	for _, k := range d.section.keysOf(d.target) {
-		known = append(known, k.name)
-		if k.name != name {
-			continue
-		}
-		err := d.set(k, value)
-		if err != nil {
-			d.fault(line, k.String(), "%v", err)
-		}
-		d.places[place{k.section, d.index, k.name}] = source{d.file, line, err != nil}
-		return
-	}
-	d.fault(line, d.section.name+"."+name, "unknown key%s", didYouMean(name, known))
-}
-
-// topLevel sets what stands before the first section: listenerConfig.httpPort = 1,
-// or listenerConfig = {httpPort = 1}.
-func (d *decoder) topLevel(names []string, value *unstable.Node, line int) {
-	d.inside = true
-	switch {
-	case len(names) == 1 && value.Kind == unstable.InlineTable:
-		d.enter(names, false, line)
-		for it := value.Children(); it.Next(); {
-			pair := it.Node()
-			var below []string
-			for key := pair.Key(); key.Next(); {
-				below = append(below, string(key.Node().Data))
-			}
-			d.keyValue(below, pair.Value(), line)
-		}
-	case len(names) > 1:
-		d.enter(names[:1], false, line)
-		d.keyValue(names[1:], value, line)
+		d.skip = true
 	default:
-		d.fault(line, names[0], "stands in no section, like [listenerConfig]")
+		d.begin(s, line)
 	}
-	d.section, d.target, d.inside = section{}, reflect.Value{}, false
 }
 
-func didYouMean(name string, known []string) string {
-	if n := nearest(name, known); n != "" {
-		return fmt.Sprintf("; did you mean %s?", n)
+// begin begins a section.
+func (d *decoder) begin(s section, line int) {
+	at := place{section: s.name}
+	if s.repeated() {
+		s.add()
+		d.element = s.name
+		at.index = s.value.Len() - 1
 	}
-	return "; there are " + strings.Join(known, ", ")
+	d.places[at] = source{file: d.file, line: line}
 }
 
-// set sets k to a value of the file.
-func (d *decoder) set(k key, value *unstable.Node) error {
-	if k.value.Kind() != reflect.Slice {
-		return d.setOne(k, k.value, value)
+// misplaced reports whether something may only stand in another file than that of
+// the role, and records a fault if so.
+func (d *decoder) misplaced(name, only string, line int) bool {
+	file := d.config.Role.file()
+	if only == "" || only == file {
+		return false
 	}
-	list := reflect.MakeSlice(k.value.Type(), 0, 4)
-	add := func(n *unstable.Node) error {
-		item := reflect.New(k.value.Type().Elem()).Elem()
-		if err := d.setOne(k, item, n); err != nil {
-			return err
-		}
-		if item.Kind() != reflect.String || item.String() != "" {
-			list = reflect.Append(list, item)
-		}
-		return nil
+	command := "'weir serve'"
+	if only == Microgateway.file() {
+		command = "'weir gateway'"
 	}
-	if value.Kind != unstable.Array {
-		if err := add(value); err != nil {
-			return err
-		}
-	} else {
-		for it := value.Children(); it.Next(); {
-			if it.Node().Kind == unstable.Comment {
-				continue
-			}
-			if err := add(it.Node()); err != nil {
-				return err
-			}
-		}
-	}
-	k.value.Set(list)
-	return nil
+	d.fault(line, name, "belongs into the %s of %s, and this is read as a %s", only, command, file)
+	return true
 }
 
-// setOne sets v, which is k's value or one in its list.
-func (d *decoder) setOne(k key, v reflect.Value, value *unstable.Node) error {
-	text := string(value.Data)
-	switch value.Kind {
-	case unstable.String:
-		expanded, err := d.expand(text)
-		switch {
-		case err != nil:
-			return err
-		case (v.Kind() == reflect.Bool || v.Type() == reflect.TypeFor[int]()) && expanded == text:
-			if err := setText(v, text); err != nil {
-				return err
-			}
-			return errors.New("must be written without quotes")
+// put sets what path names: a key, or in an inline table several.
+func (d *decoder) put(path []string, value *unstable.Node, line int) {
+	full := strings.Join(path, ".")
+	s, isSection := d.index.sections[full]
+	switch {
+	case value.Kind == unstable.InlineTable && isSection && s.repeated():
+		d.fault(line, full, "must be a list of tables, as it may stand several times")
+	case value.Kind == unstable.InlineTable && d.index.prefixes[full]:
+		if isSection {
+			d.begin(s, line)
 		}
-		if k.field.Tag.Get("kind") == "file" && expanded != "" && !filepath.IsAbs(expanded) {
-			expanded = filepath.Join(filepath.Dir(d.file), expanded)
-		}
-		return setText(v, expanded)
-	case unstable.Integer:
-		if v.Kind() == reflect.String {
-			return errors.New("must be text in quotes")
-		}
-		n, err := strconv.ParseInt(text, 0, 64)
-		if err != nil {
-			return errors.New("is too large a number")
-		}
-		return setText(v, strconv.FormatInt(n, 10))
-	case unstable.Bool:
-		if v.Kind() == reflect.String {
-			return errors.New("must be text in quotes")
-		}
-		return setText(v, text)
-	case unstable.Array:
-		return errors.New("must be one value, not a list")
-	case unstable.InlineTable:
-		return errors.New("must be one value, not a table")
+		d.table(path, value, line)
+	case value.Kind == unstable.Array && isSection && s.repeated():
+		d.list(s, path, value, line)
+	default:
+		d.key(path, value, line)
 	}
-	if v.Kind() == reflect.String {
-		return errors.New("must be text in quotes")
-	}
-	return setText(v, text)
 }
 
-// expand puts in the environment variables that text names.
-func (d *decoder) expand(text string) (string, error) {
-	var b strings.Builder
-	for {
-		before, after, found := strings.Cut(text, "$env{")
-		b.WriteString(before)
-		if !found {
-			return b.String(), nil
+// table sets what stands in an inline table.
+func (d *decoder) table(path []string, table *unstable.Node, line int) {
+	for it := table.Children(); it.Next(); {
+		d.put(slices.Concat(path, namesOf(it.Node())), it.Node().Value(), line)
+	}
+}
+
+// list reads a section that may stand several times as a list of inline tables.
+func (d *decoder) list(s section, path []string, list *unstable.Node, line int) {
+	was := d.element
+	defer func() { d.element = was }()
+	for it := list.Children(); it.Next(); {
+		switch it.Node().Kind {
+		case unstable.Comment:
+		case unstable.InlineTable:
+			d.begin(s, line)
+			d.table(path, it.Node(), line)
+		default:
+			d.fault(line, s.name, "must be a list of tables, as it may stand several times")
+			return
 		}
-		name, rest, found := strings.Cut(after, "}")
-		if !found {
-			return "", errors.New(`has "$env{" without "}"`)
-		}
-		value := d.getenv(name)
-		if value == "" {
-			return "", fmt.Errorf("names the environment variable %q, which is not set", name)
-		}
-		b.WriteString(value)
-		text = rest
+	}
+}
+
+// key sets one key.
+func (d *decoder) key(path []string, value *unstable.Node, line int) {
+	full := strings.Join(path, ".")
+	e, ok := d.index.entries[full]
+	switch {
+	case !ok:
+		d.unknown(path, line)
+		return
+	case d.misplaced(full, e.only(), line):
+		return
+	case e.foreign != nil:
+		d.foreign(e.foreign, full, value, line)
+		return
+	case e.section.repeated() && d.element != e.section.name:
+		d.fault(line, e.section.name, "must be written with two brackets, [[%s]], as it may stand several times", e.section.name)
+		return
+	}
+	i, target := 0, e.section.value
+	if e.section.repeated() {
+		i = target.Len() - 1
+		target = target.Index(i)
+	}
+	k := e.section.keysOf(target)[e.index]
+	at := place{k.section, i, k.name}
+	if was := d.places[at]; was.file != "" {
+		d.fault(line, full, "stands there twice: as a value and as a file (line %d)", was.line)
+		return
+	}
+	err := d.set(k, value, e.file)
+	if err != nil {
+		d.fault(line, full, "%v", err)
+	}
+	d.places[at] = source{d.file, line, err != nil}
+}
+
+// unknown records that there is no such key.
+func (d *decoder) unknown(path []string, line int) {
+	full := strings.Join(path, ".")
+	section, keys := d.index.below(full)
+	switch {
+	case len(path) == 1:
+		d.fault(line, full, "stands in no section, like [listenerConfig]")
+	case section == "":
+		d.fault(line, full, "unknown section%s", didYouMean(path[0], d.index.heads(full, d.config.Role.file())))
+	default:
+		d.fault(line, full, "unknown key%s", didYouMean(strings.TrimPrefix(full, section+"."), keys))
+	}
+}
+
+// foreign notes a key of WSO2's that means nothing here.
+func (d *decoder) foreign(f *foreigners, full string, value *unstable.Node, line int) {
+	switch message, fault := f.judge(string(value.Data)); {
+	case fault:
+		d.fault(line, full, "%s", message)
+	case message != "":
+		d.notes = append(d.notes, &Fault{d.file, line, full, message})
 	}
 }

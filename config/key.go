@@ -19,6 +19,12 @@ func (k key) String() string { return k.section + "." + k.name }
 // env returns the name of the environment variable that overrides the key.
 func (k key) env() string { return "WEIR_" + upperSnake(k.section) + "_" + upperSnake(k.name) }
 
+// isSecret reports whether the key may also be in a file of its own.
+func (k key) isSecret() bool { return k.value.Type() == reflect.TypeFor[Secret]() }
+
+// fileSuffix is what the name of a secret has where its value is the file of it.
+const fileSuffix = "_file"
+
 // upperSnake returns a name in capitals with underscores between its words:
 // httpsPort is HTTPS_PORT, jwksURL is JWKS_URL, http2 is HTTP2.
 func upperSnake(name string) string {
@@ -29,6 +35,9 @@ func upperSnake(name string) string {
 			b.WriteByte('_')
 		}
 		lower = unicode.IsLower(r)
+		if r == '.' || r == '-' {
+			r = '_'
+		}
 		b.WriteRune(unicode.ToUpper(r))
 	}
 	return b.String()
@@ -44,16 +53,22 @@ type section struct {
 // sections returns the sections of c, which can be set through them.
 func (c *Config) sections() []section {
 	v := reflect.ValueOf(c).Elem()
-	all := make([]section, v.NumField())
-	for i := range all {
+	var all []section
+	for i := range v.NumField() {
 		f := v.Type().Field(i)
-		all[i] = section{f.Tag.Get("toml"), f, v.Field(i)}
+		if name := f.Tag.Get("toml"); name != "" {
+			all = append(all, section{name, f, v.Field(i)})
+		}
 	}
 	return all
 }
 
 // repeated reports whether the section may stand several times.
 func (s section) repeated() bool { return s.value.Kind() == reflect.Slice }
+
+// only returns the name of the file in which the section may stand, or "" if it may
+// in any.
+func (s section) only() string { return s.field.Tag.Get("only") }
 
 // keysOf returns the keys of a section's struct v.
 func (s section) keysOf(v reflect.Value) []key {
@@ -78,38 +93,35 @@ func (s section) structs() []reflect.Value {
 	return all
 }
 
-// nearest returns the candidate that text is most likely to mean, or "".
-func nearest(text string, candidates []string) string {
-	best, least := "", max(2, len(text)/3)+1
-	for _, c := range candidates {
-		if d := distance(fold(text), fold(c)); d < least {
-			best, least = c, d
-		}
+// add adds one more to a section that may stand several times.
+func (s section) add() reflect.Value {
+	fresh := reflect.New(s.value.Type().Elem())
+	if d, ok := reflect.TypeAssert[interface{ setDefaults() }](fresh); ok {
+		d.setDefaults()
 	}
-	return best
+	s.value.Set(reflect.Append(s.value, fresh.Elem()))
+	return s.value.Index(s.value.Len() - 1)
 }
 
-// fold makes http_port and httpPort the same.
-func fold(s string) string { return strings.ToLower(strings.ReplaceAll(s, "_", "")) }
-
-// distance returns how many letters must be put in, taken out or changed to make
-// b of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+// sample returns a struct of the section, to see what keys there are.
+func (s section) sample() reflect.Value {
+	if !s.repeated() {
+		return s.value
 	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+	return reflect.New(s.value.Type().Elem()).Elem()
+}
+
+// Changed names the sections in which was and is differ, the level of the log
+// excepted, which is changed while the process runs.
+func Changed(was, is *Config) []string {
+	a, b := *was, *is
+	a.Log.Level, b.Log.Level = "", ""
+	var names []string
+	before := a.sections()
+	for i, s := range b.sections() {
+		if !reflect.DeepEqual(s.value.Interface(), before[i].value.Interface()) {
+			names = append(names, s.name)
 		}
 	}
-	return row[len(b)]
+	return names
 }

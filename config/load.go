@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 )
@@ -13,16 +14,22 @@ import (
 // maxFile is how large a configuration file may be.
 const maxFile = 1 << 20
 
-// Load reads the configuration in the file at path, overrides it by environment
-// variables and checks it. An empty path is a file without keys. The error is
-// [Faults] where the configuration is wrong: all that is wrong with it.
+// Load is [LoadOf] of a lone gateway.
+func Load(path string, getenv func(string) string) (Config, error) {
+	return LoadOf(Microgateway, path, getenv)
+}
+
+// LoadOf reads the configuration of a role in the file at path, overrides it by
+// environment variables and checks it. An empty path is a file without keys. The
+// error is [Faults] where the configuration is wrong: all that is wrong with it.
 //
 // The variable of a key is named in docs/configuration.md, for example
 // WEIR_LISTENER_CONFIG_HTTP_PORT; an empty one is not there. Lists are separated
 // by commas. In every text of the file, $env{NAME} stands for the value of an
 // environment variable, which must be there. A relative path in the file starts
-// at the file's folder, in a variable at the working directory.
-func Load(path string, getenv func(string) string) (Config, error) {
+// at the file's folder, in a variable at the working directory. Beside the key of a
+// secret there is one with _file at its end, which names a file that has it.
+func LoadOf(r Role, path string, getenv func(string) string) (Config, error) {
 	var text []byte
 	if path != "" {
 		var err error
@@ -30,7 +37,7 @@ func Load(path string, getenv func(string) string) (Config, error) {
 			return Config{}, fmt.Errorf("read configuration: %w", err)
 		}
 	}
-	return Parse(path, text, getenv)
+	return ParseOf(r, path, text, getenv)
 }
 
 func read(path string) ([]byte, error) {
@@ -46,10 +53,18 @@ func read(path string) ([]byte, error) {
 	return text, err
 }
 
-// Parse is Load with the text of the file at path.
+// Parse is [ParseOf] of a lone gateway.
 func Parse(path string, text []byte, getenv func(string) string) (Config, error) {
-	c := Default()
-	d := &decoder{config: &c, file: path, getenv: getenv, places: map[place]source{}}
+	return ParseOf(Microgateway, path, text, getenv)
+}
+
+// ParseOf is [LoadOf] with the text of the file at path.
+func ParseOf(r Role, path string, text []byte, getenv func(string) string) (Config, error) {
+	c := DefaultOf(r)
+	if path != "" {
+		c.Node.Data = filepath.Join(filepath.Dir(path), c.Node.Data)
+	}
+	d := &decoder{config: &c, index: newIndex(&c), file: path, getenv: getenv, places: map[place]source{}}
 	if err := d.text(text); err != nil {
 		return Config{}, err
 	}
@@ -61,31 +76,46 @@ func Parse(path string, text []byte, getenv func(string) string) (Config, error)
 		slices.SortStableFunc(d.faults, func(a, b *Fault) int { return cmp.Compare(a.Line, b.Line) })
 		return Config{}, d.faults
 	}
+	c.Notes = d.notes
 	return c, nil
 }
 
 // environment overrides keys by environment variables.
 func (d *decoder) environment() {
 	for _, s := range d.config.sections() {
-		if s.repeated() {
+		if s.repeated() || s.only() != "" && s.only() != d.config.Role.file() {
 			continue
 		}
 		for _, k := range s.keysOf(s.value) {
-			text := d.getenv(k.env())
-			if text == "" {
+			name := k.env()
+			err := setList(k.value, d.getenv(name))
+			if file := name + "_FILE"; k.isSecret() && d.getenv(file) != "" {
+				if d.getenv(name) != "" {
+					err = fmt.Errorf("is there as %s and as %s", name, file)
+				} else {
+					name = file
+					var secret Secret
+					secret, err = readSecret(d.getenv(file))
+					k.value.SetString(string(secret))
+				}
+			}
+			if d.getenv(name) == "" {
 				continue
 			}
-			err := setList(k.value, text)
 			if err != nil {
-				d.faults = append(d.faults, &Fault{File: k.env(), Key: k.String(), Message: err.Error()})
+				d.faults = append(d.faults, &Fault{File: name, Key: k.String(), Message: err.Error()})
 			}
-			d.places[place{k.section, 0, k.name}] = source{file: k.env(), faulted: err != nil}
+			d.places[place{k.section, 0, k.name}] = source{file: name, faulted: err != nil}
 		}
 	}
 }
 
-// setList sets v, which may be a list, to what text says, with commas between.
+// setList sets v, which may be a list, to what text says, with commas between. An
+// empty text changes nothing.
 func setList(v reflect.Value, text string) error {
+	if text == "" {
+		return nil
+	}
 	if v.Kind() != reflect.Slice {
 		return setText(v, text)
 	}

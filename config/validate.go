@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -49,7 +50,8 @@ func (c *Config) check() []finding {
 	}
 	c.checkListeners(add)
 	c.checkAddresses(add)
-	c.checkBackend(add)
+	c.checkPairs(add)
+	c.checkFleet(add)
 	for i := range c.JWT {
 		c.JWT[i].check(func(name, format string, args ...any) { add("jwtTokenConfig", i, name, format, args...) })
 	}
@@ -68,7 +70,7 @@ func (k key) check() string {
 	}
 	for _, v := range values {
 		if allowed != "" && !slices.Contains(strings.Split(allowed, ","), v.String()) {
-			return fmt.Sprintf("must be one of %s, not %q", strings.ReplaceAll(allowed, ",", ", "), v)
+			return fmt.Sprintf("must be one of %s, not %q", strings.ReplaceAll(strings.TrimPrefix(allowed, ","), ",", ", "), v)
 		}
 		if v.Kind() == reflect.String && strings.ContainsFunc(v.String(), unicode.IsControl) {
 			return "has control characters"
@@ -100,18 +102,23 @@ func (k key) number(tag string) int64 {
 type adder func(section string, index int, name, format string, args ...any)
 
 func (c *Config) checkListeners(add adder) {
-	l := &c.Listener
-	for _, h := range []struct{ section, host string }{{"listenerConfig", l.Host}, {"management", c.Management.Host}} {
+	l, m := &c.Listener, &c.Management
+	for _, h := range []struct {
+		section, name, host string
+		empty               bool
+	}{
+		{"listenerConfig", "host", l.Host, false},
+		{"management", "host", m.Host, false},
+		{"management", "https_host", m.HTTPSHost, true},
+	} {
+		if h.host == "" && h.empty {
+			continue
+		}
 		if h.host == "" || strings.ContainsAny(h.host, " /[]") || (strings.Contains(h.host, ":") && !isAddress(h.host)) {
-			add(h.section, 0, "host", "must be an address or a name without a port, not %q", h.host)
+			add(h.section, 0, h.name, "must be an address or a name without a port, not %q", h.host)
 		}
 	}
-	switch {
-	case l.CertFile != "" && l.KeyFile == "":
-		add("listenerConfig", 0, "keyFile", "is missing: a certificate needs its key")
-	case l.CertFile == "" && l.KeyFile != "":
-		add("listenerConfig", 0, "certFile", "is missing: a key needs its certificate")
-	case l.HTTPPort == Off && !l.TLS():
+	if c.Role.HasGateway() && l.HTTPPort == Off && !l.TLS() {
 		add("listenerConfig", 0, "httpPort", "opens no listener, and neither does httpsPort: clients could not reach the gateway")
 	}
 	ports := []struct {
@@ -119,9 +126,10 @@ func (c *Config) checkListeners(add adder) {
 		port          int
 		open          bool
 	}{
-		{"listenerConfig", "httpPort", l.HTTPPort, true},
-		{"listenerConfig", "httpsPort", l.HTTPSPort, l.TLS()},
-		{"management", "port", c.Management.Port, true},
+		{"listenerConfig", "httpPort", l.HTTPPort, c.Role.HasGateway()},
+		{"listenerConfig", "httpsPort", l.HTTPSPort, c.Role.HasGateway() && l.TLS()},
+		{"management", "port", m.Port, true},
+		{"management", "https_port", m.HTTPSPort, true},
 	}
 	for i, p := range ports {
 		for _, q := range ports[:i] {
@@ -156,14 +164,68 @@ func isNoToken(r rune) bool {
 	return r > unicode.MaxASCII || (!unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '-' && r != '_')
 }
 
-func (c *Config) checkBackend(add adder) {
-	b := &c.Backend
-	switch {
-	case b.CertFile != "" && b.KeyFile == "":
-		add("backend", 0, "key_file", "is missing: a certificate needs its key")
-	case b.CertFile == "" && b.KeyFile != "":
-		add("backend", 0, "cert_file", "is missing: a key needs its certificate")
+// checkPairs reports certificates without a key, and keys without a certificate.
+func (c *Config) checkPairs(add adder) {
+	for _, p := range []struct{ section, certName, keyName, cert, key string }{
+		{"listenerConfig", "certFile", "keyFile", c.Listener.CertFile, c.Listener.KeyFile},
+		{"backend", "cert_file", "key_file", c.Backend.CertFile, c.Backend.KeyFile},
+		{"management", "cert_file", "key_file", c.Management.CertFile, c.Management.KeyFile},
+		{"events", "cert_file", "key_file", c.Events.CertFile, c.Events.KeyFile},
+		{"broker", "cert_file", "key_file", c.Broker.CertFile, c.Broker.KeyFile},
+	} {
+		switch {
+		case p.cert != "" && p.key == "":
+			add(p.section, 0, p.keyName, "is missing: a certificate needs its key")
+		case p.cert == "" && p.key != "":
+			add(p.section, 0, p.certName, "is missing: a key needs its certificate")
+		}
 	}
+}
+
+// checkFleet reports what is wrong with how nodes work together.
+func (c *Config) checkFleet(add adder) {
+	if n := len(c.Node.Secret); n > 0 && n < 16 {
+		add("node", 0, "secret", "has %d characters; 16 or more are hard to guess", n)
+	}
+	for _, text := range c.Events.Fingerprints {
+		if _, err := ParseFingerprint(text); err != nil {
+			add("events", 0, "fingerprints", "%v", err)
+		}
+	}
+	if c.Distributed.Enable {
+		add("apim.distributed_throttling", 0, "enable", "needs counters shared through Redis or Valkey, which are not built yet: "+
+			"leave it false, and gateways send every event to each traffic manager, so that limits hold all the same")
+	}
+	if c.ThrottleProperties.CounterType == "redis" {
+		add("throttle_properties", 0, "throttling.distributed.counter.type", "needs counters shared through Redis or Valkey, which are not built yet: "+
+			"leave it out, and each gateway holds burst and backend limits alone")
+	}
+	if c.Role.HasGateway() {
+		c.uplink(add)
+	}
+	if !c.Role.HasTrafficManager() {
+		return
+	}
+	if host := c.Management.HTTPSHost; host != "" && c.Management.HTTPSPort != Off && !isLoopback(host) && isWellKnown(string(c.APIM.Password)) {
+		add("management", 0, "https_host", "is not on loopback, and apim.throttling.password is one that anybody knows, or empty: set a password")
+	}
+	if c.APIM.User == "" || strings.Contains(c.APIM.User, ":") {
+		add("apim.throttling", 0, "username", "must not be empty or have a colon in it")
+	}
+	c.topic(add)
+}
+
+// ParseFingerprint returns the SHA-256 of a certificate of its hexadecimal digits,
+// which may have colons between them and sha256: before them.
+func ParseFingerprint(text string) ([32]byte, error) {
+	var sum [32]byte
+	digits := strings.ReplaceAll(strings.TrimPrefix(strings.ToLower(text), "sha256:"), ":", "")
+	b, err := hex.DecodeString(digits)
+	if err != nil || len(b) != len(sum) {
+		return sum, fmt.Errorf("must be 64 hexadecimal digits, not %q", text)
+	}
+	copy(sum[:], b)
+	return sum, nil
 }
 
 // check reports what is wrong with the issuer as a whole.
@@ -194,9 +256,4 @@ func (j *JWT) checkURL(add func(name, format string, args ...any)) {
 	case u.Scheme == "http" && !j.AllowHTTP && !isLoopback(u.Hostname()):
 		add("jwksURL", "must be https, not %q: whoever is on the way could make tokens; allow_http = true accepts that", j.JWKSURL)
 	}
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || (err == nil && addr.IsLoopback())
 }

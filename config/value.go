@@ -114,8 +114,9 @@ func valueText(v reflect.Value) string {
 		return strconv.Quote(x.String())
 	case netip.Prefix:
 		return strconv.Quote(x.String())
-	case string:
-		return strconv.Quote(x)
+	}
+	if v.Kind() == reflect.String { // as it is: a Secret would hide itself
+		return strconv.Quote(v.String())
 	}
 	if v.Kind() == reflect.Slice {
 		items := make([]string, v.Len())
