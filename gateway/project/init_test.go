@@ -278,8 +278,9 @@ func TestInitInAnEmptyFolder(t *testing.T) {
 	if got, err := Init(".", InitOptions{}); err != nil || got.Name != "p" {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "policies.yaml")); err != nil {
-		t.Error(err)
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 5 { // three folders and two files
+		t.Errorf("got %v, %v; want a project and nothing else", entries, err)
 	}
 }
 
