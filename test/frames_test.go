@@ -36,10 +36,19 @@ func dialH2(t testing.TB, addr string) *h2Conn {
 func newH2(t testing.TB, conn net.Conn) *h2Conn {
 	t.Helper()
 	_ = conn.SetDeadline(time.Now().Add(patience)) // a closed connection says so when it is used
-	c := &h2Conn{t: t, conn: conn, next: 1}
-	c.Framer, c.enc = http2.NewFramer(&c.out, conn), hpack.NewEncoder(&c.block)
+	c := script(t)
+	c.conn, c.Framer = conn, http2.NewFramer(&c.out, conn)
 	c.AllowIllegalWrites = true
 	c.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	return c
+}
+
+// script returns a beginning without a connection, to be sent on one or many.
+func script(t testing.TB) *h2Conn {
+	t.Helper()
+	c := &h2Conn{t: t, next: 1}
+	c.Framer, c.enc = http2.NewFramer(&c.out, nil), hpack.NewEncoder(&c.block)
+	c.AllowIllegalWrites = true
 	c.out.WriteString(http2.ClientPreface)
 	c.must(c.WriteSettings())
 	c.must(c.WriteWindowUpdate(0, 1<<30))
