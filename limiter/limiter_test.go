@@ -1,7 +1,6 @@
 package limiter
 
 import (
-	"math"
 	"testing"
 	"time"
 )
@@ -36,163 +35,6 @@ func run(t *testing.T, l *Limiter, limit *Limit, steps []step) {
 		if c[0].Over == ok && !limit.Shadow {
 			t.Errorf("step %d: Over = %v where Take = %v", i, c[0].Over, ok)
 		}
-	}
-}
-
-func TestFixedWindow(t *testing.T) {
-	run(t, New(Options{}), perMinute(3), []step{
-		{0, 1, true, 2, 60 * time.Second},
-		{10 * time.Second, 1, true, 1, 50 * time.Second},
-		{20 * time.Second, 2, false, 1, 40 * time.Second}, // charges nothing
-		{20 * time.Second, 1, true, 0, 40 * time.Second},
-		{59 * time.Second, 1, false, 0, time.Second},
-		{59 * time.Second, 0, true, 0, time.Second},
-		{60*time.Second - 1, 1, false, 0, 1},
-		{60 * time.Second, 3, true, 0, 60 * time.Second},
-		{60 * time.Second, 1, false, 0, 60 * time.Second},
-		{200 * time.Second, 4, false, 3, 40 * time.Second}, // never fits
-		{200 * time.Second, 3, true, 0, 40 * time.Second},
-	})
-}
-
-func TestJumpBackwards(t *testing.T) {
-	run(t, New(Options{}), perMinute(2), []step{
-		{90 * time.Second, 1, true, 1, 30 * time.Second},
-		{30 * time.Second, 1, true, 0, 90 * time.Second}, // still in the window from 60s
-		{30 * time.Second, 1, false, 0, 90 * time.Second},
-		{119 * time.Second, 1, false, 0, time.Second},
-		{120 * time.Second, 1, true, 1, 60 * time.Second},
-	})
-	sliding := perMinute(2)
-	sliding.Algorithm = SlidingWindow
-	sliding.Window.Length = 31 * time.Second // sub-buckets of a second
-	run(t, New(Options{}), sliding, []step{
-		{90 * time.Second, 1, true, 1, 32 * time.Second},
-		{30 * time.Second, 1, true, 0, 92 * time.Second},
-		{30 * time.Second, 1, false, 0, 92 * time.Second},
-		{121 * time.Second, 1, false, 0, time.Second},
-		{122 * time.Second, 1, true, 1, 32 * time.Second},
-	})
-	bucket := perMinute(2)
-	bucket.Algorithm = TokenBucket
-	run(t, New(Options{}), bucket, []step{
-		{90 * time.Second, 2, true, 0, 30 * time.Second},
-		{30 * time.Second, 1, false, 0, 90 * time.Second},
-		{119 * time.Second, 1, false, 0, time.Second},
-		{120 * time.Second, 1, true, 0, 30 * time.Second},
-	})
-}
-
-func TestSlidingWindow(t *testing.T) {
-	limit := &Limit{Count: 3, Window: Window{Length: 31 * time.Second}, Algorithm: SlidingWindow}
-	run(t, New(Options{}), limit, []step{
-		{0, 1, true, 2, 32 * time.Second},
-		{10 * time.Second, 1, true, 1, 22 * time.Second},
-		{20 * time.Second, 1, true, 0, 12 * time.Second},
-		{20 * time.Second, 1, false, 0, 12 * time.Second},
-		{20 * time.Second, 2, false, 0, 22 * time.Second},
-		{31 * time.Second, 1, false, 0, time.Second}, // the oldest bucket counts whole
-		{32 * time.Second, 1, true, 0, 10 * time.Second},
-		{40 * time.Second, 1, false, 0, 2 * time.Second},
-		{42 * time.Second, 1, true, 0, 10 * time.Second},
-		{time.Hour, 4, false, 3, 0},
-		{time.Hour, 3, true, 0, 32 * time.Second},
-	})
-}
-
-func TestTokenBucket(t *testing.T) {
-	limit := &Limit{Count: 60, Window: Window{Length: time.Minute}, Algorithm: TokenBucket, Burst: 5}
-	run(t, New(Options{}), limit, []step{
-		{0, 3, true, 2, time.Second},
-		{0, 2, true, 0, time.Second},
-		{0, 1, false, 0, time.Second},
-		{500 * time.Millisecond, 1, false, 0, 500 * time.Millisecond},
-		{1500 * time.Millisecond, 1, true, 0, 500 * time.Millisecond},
-		{2 * time.Second, 1, true, 0, time.Second}, // the half second was kept
-		{2 * time.Second, 3, false, 0, 3 * time.Second},
-		{time.Minute, 6, false, 5, 0},
-		{time.Minute, 5, true, 0, time.Second},
-	})
-}
-
-func TestUnevenTokenBucket(t *testing.T) {
-	limit := &Limit{Count: 3, Window: Window{Length: time.Second}, Algorithm: TokenBucket}
-	run(t, New(Options{}), limit, []step{
-		{0, 3, true, 0, 333333334},
-		{333333333, 1, false, 0, 1},
-		{333333334, 1, true, 0, 333333334},
-	})
-}
-
-func TestZeroCount(t *testing.T) {
-	for _, a := range []Algorithm{FixedWindow, SlidingWindow, TokenBucket} {
-		for _, cost := range []Cost{Requests, Bytes, Events} {
-			l := New(Options{})
-			c := []Check{{Limit: &Limit{Window: Window{Length: time.Minute}, Algorithm: a, Cost: cost}, Key: 1}}
-			for _, n := range []int64{0, 1, math.MaxInt64} {
-				c[0].N = n
-				if _, ok := l.Take(t0, c); ok || c[0].Remaining != 0 || c[0].Reset <= 0 {
-					t.Errorf("algorithm %d, cost %d: Take(%d) = %v, remaining %d, reset %v", a, cost, n, ok, c[0].Remaining, c[0].Reset)
-				}
-			}
-		}
-	}
-}
-
-func TestHugeCounts(t *testing.T) {
-	const most = math.MaxInt64
-	for _, a := range []Algorithm{FixedWindow, SlidingWindow, TokenBucket} {
-		l := New(Options{})
-		limit := &Limit{Count: most, Window: Window{Length: time.Minute}, Algorithm: a}
-		c := []Check{{Limit: limit, Key: 1, N: most}}
-		if _, ok := l.Take(t0, c); !ok || c[0].Remaining != 0 {
-			t.Errorf("algorithm %d: the first Take = %v, remaining %d; want true, 0", a, ok, c[0].Remaining)
-		}
-		for _, n := range []int64{1, most} {
-			c[0].N = n
-			if _, ok := l.Take(t0, c); ok || c[0].Reset <= 0 {
-				t.Errorf("algorithm %d: Take(%d) of a spent limit = %v, reset %v", a, n, ok, c[0].Reset)
-			}
-		}
-		l.Charge(t0, c, Requests, most)
-		if _, ok := l.Take(t0, c); ok || c[0].Remaining != 0 {
-			t.Errorf("algorithm %d: Take after an overflow = %v, remaining %d", a, ok, c[0].Remaining)
-		}
-		c[0].N = most
-		if _, ok := l.Take(at(5*time.Minute), c); !ok {
-			t.Errorf("algorithm %d: Take in a later window = false", a)
-		}
-	}
-}
-
-func TestBytes(t *testing.T) {
-	l := New(Options{})
-	limit := perMinute(1000)
-	limit.Cost = Bytes
-	c := []Check{{Limit: limit, Key: 1, N: 400}}
-	ticket, ok := l.Take(t0, c)
-	if !ok || c[0].Remaining != 600 {
-		t.Fatalf("Take = %v, remaining %d; want true, 600", ok, c[0].Remaining)
-	}
-	ticket.Settle(t0, Requests, 1) // counts nothing here, but is the one settling
-	ticket.Settle(t0, Bytes, 1000)
-	c[0].N = 0
-	ticket, ok = l.Take(t0, c)
-	if !ok || c[0].Remaining != 600 {
-		t.Fatalf("Take = %v, remaining %d; want true, 600", ok, c[0].Remaining)
-	}
-	ticket.Settle(t0, Bytes, 599)
-	c[0].N = 5000 // whatever it asks for: one byte is left
-	if ticket, ok = l.Take(t0, c); !ok || c[0].Remaining != 0 {
-		t.Fatalf("Take with a byte left = %v, remaining %d; want true, 0", ok, c[0].Remaining)
-	}
-	if _, ok = l.Take(t0, c); ok {
-		t.Fatal("Take with nothing left = true")
-	}
-	ticket.Settle(at(time.Minute), Bytes, 300) // in the window that holds then
-	c[0].N = 0
-	if _, ok = l.Take(at(time.Minute), c); !ok || c[0].Remaining != 700 {
-		t.Fatalf("Take = %v, remaining %d; want true, 700", ok, c[0].Remaining)
 	}
 }
 
@@ -259,20 +101,6 @@ func TestShadow(t *testing.T) {
 	}
 }
 
-func TestPeek(t *testing.T) {
-	l := New(Options{})
-	c := []Check{{Limit: perMinute(1), Key: 1, N: 1}, {Limit: perMinute(5), Key: 2, N: 1}}
-	for range 3 {
-		if ok := l.Peek(t0, c); !ok || c[0].Remaining != 1 || c[1].Remaining != 5 {
-			t.Fatalf("Peek = %v, remaining %d and %d; want true, 1 and 5", ok, c[0].Remaining, c[1].Remaining)
-		}
-	}
-	l.Take(t0, c)
-	if ok := l.Peek(t0, c); ok || !c[0].Over || c[1].Remaining != 4 {
-		t.Fatalf("Peek = %v, over %v, remaining %d; want false, true, 4", ok, c[0].Over, c[1].Remaining)
-	}
-}
-
 func TestNoChecks(t *testing.T) {
 	l := New(Options{})
 	ticket, ok := l.Take(t0, nil)
@@ -291,85 +119,6 @@ func TestManyChecks(t *testing.T) {
 	for i, want := range []bool{true, true, false} {
 		if _, ok := l.Take(t0, c); ok != want {
 			t.Errorf("Take %d = %v, want %v", i, ok, want)
-		}
-	}
-}
-
-func TestChangedCount(t *testing.T) {
-	for _, a := range []Algorithm{FixedWindow, SlidingWindow, TokenBucket} {
-		l := New(Options{})
-		for _, s := range []struct {
-			count, n, remaining int64
-			ok                  bool
-		}{
-			{10, 6, 4, true},
-			{20, 1, 13, true},
-			{5, 1, 0, false},
-			{8, 1, 0, true},
-		} {
-			limit := perMinute(s.count)
-			limit.Algorithm = a
-			if a == TokenBucket {
-				limit.Window.Length = 1000 * time.Hour // nothing flows in
-			}
-			c := []Check{{Limit: limit, Key: 1, N: s.n}}
-			_, ok := l.Take(t0, c)
-			if a == TokenBucket && s.count == 8 {
-				// The bucket of five was full: the debt beyond it is forgiven.
-				s.remaining = 2
-			}
-			if ok != s.ok || c[0].Remaining != s.remaining {
-				t.Errorf("algorithm %d: Take(%d) of %d = %v, remaining %d; want %v, %d", a, s.n, s.count, ok, c[0].Remaining, s.ok, s.remaining)
-			}
-		}
-	}
-}
-
-func TestChangedWindow(t *testing.T) {
-	hour := &Limit{Count: 5, Window: Window{Length: time.Hour}}
-	steps := []struct {
-		at        time.Duration
-		limit     *Limit
-		n         int64
-		ok        bool
-		remaining int64
-	}{
-		{70 * time.Second, hour, 4, true, 1},
-		{80 * time.Second, perMinute(5), 1, true, 0}, // the hour's four count in this minute
-		{119 * time.Second, perMinute(5), 1, false, 0},
-		{120 * time.Second, perMinute(5), 1, true, 4}, // and not in the next
-		{130 * time.Second, hour, 1, true, 3},         // the minute's one counts in the hour
-		{179 * time.Minute, &Limit{Count: 5, Window: Window{Calendar: Day}}, 2, true, 3},
-		{180 * time.Minute, &Limit{Count: 5, Window: Window{Calendar: Month}}, 2, true, 1},
-	}
-	l := New(Options{})
-	for i, s := range steps {
-		c := []Check{{Limit: s.limit, Key: 1, N: s.n}}
-		if _, ok := l.Take(at(s.at), c); ok != s.ok || c[0].Remaining != s.remaining {
-			t.Errorf("step %d: Take = %v, remaining %d; want %v, %d", i, ok, c[0].Remaining, s.ok, s.remaining)
-		}
-	}
-}
-
-func TestChangedAlgorithm(t *testing.T) {
-	algorithms := []Algorithm{FixedWindow, SlidingWindow, TokenBucket}
-	for _, from := range algorithms {
-		for _, to := range algorithms {
-			l := New(Options{})
-			limit := func(a Algorithm, n int64) *Limit {
-				return &Limit{Count: n, Window: Window{Length: time.Hour}, Algorithm: a}
-			}
-			take := func(d time.Duration, lim *Limit, n, remaining int64) {
-				t.Helper()
-				c := []Check{{Limit: lim, Key: 1, N: n}}
-				if _, ok := l.Take(at(d), c); !ok || c[0].Remaining != remaining {
-					t.Errorf("from %d to %d: Take = %v, remaining %d; want true, %d", from, to, ok, c[0].Remaining, remaining)
-				}
-			}
-			take(0, limit(from, 10), 3, 7)
-			take(0, limit(to, 10), 2, 5)
-			take(0, limit(from, 10), 1, 4)
-			take(3*time.Hour, limit(to, 10), 1, 9) // nothing stays for longer than its window
 		}
 	}
 }
@@ -412,41 +161,6 @@ func TestMixed(t *testing.T) {
 			if checks[j].Remaining != s.left[j] {
 				t.Errorf("step %d: of check %d remain %d, want %d", i, j, checks[j].Remaining, s.left[j])
 			}
-		}
-	}
-}
-
-// TestDebts lets more be spent than there is, by what is known late.
-func TestDebts(t *testing.T) {
-	for _, test := range []struct {
-		algorithm Algorithm
-		until     time.Duration // nothing passes before, and one does then
-	}{
-		{FixedWindow, time.Minute},
-		{SlidingWindow, 31 * 2 * time.Second},
-		{TokenBucket, 151 * time.Second}, // 250 of 100 are spent, and 1 a second comes back
-	} {
-		l := New(Options{})
-		limit := &Limit{Count: 60, Window: Window{Length: time.Minute}, Cost: Bytes, Algorithm: test.algorithm}
-		if test.algorithm == TokenBucket {
-			limit.Burst = 100
-		}
-		if test.algorithm == SlidingWindow {
-			limit.Window.Length = 31 * 2 * time.Second
-			test.until += 2 * time.Second // the bucket that it is in
-		}
-		checks := []Check{{Limit: limit, Key: 1}}
-		ticket, _ := l.Take(t0, checks)
-		ticket.Settle(t0, Bytes, 250)
-		l.Sweep(at(time.Second)) // a debt is not forgotten
-		if _, ok := l.Take(at(test.until-1), checks); ok {
-			t.Errorf("%v: Take before the debt is paid = true", limit)
-		}
-		if got := checks[0].Reset; got != 1 {
-			t.Errorf("%v: a nanosecond before the debt is paid Reset is %v", limit, got)
-		}
-		if _, ok := l.Take(at(test.until), checks); !ok {
-			t.Errorf("%v: Take when the debt is paid = false, reset %v", limit, checks[0].Reset)
 		}
 	}
 }

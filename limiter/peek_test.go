@@ -126,3 +126,17 @@ func TestPeekAlongside(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestPeek(t *testing.T) {
+	l := New(Options{})
+	c := []Check{{Limit: perMinute(1), Key: 1, N: 1}, {Limit: perMinute(5), Key: 2, N: 1}}
+	for range 3 {
+		if ok := l.Peek(t0, c); !ok || c[0].Remaining != 1 || c[1].Remaining != 5 {
+			t.Fatalf("Peek = %v, remaining %d and %d; want true, 1 and 5", ok, c[0].Remaining, c[1].Remaining)
+		}
+	}
+	l.Take(t0, c)
+	if ok := l.Peek(t0, c); ok || !c[0].Over || c[1].Remaining != 4 {
+		t.Fatalf("Peek = %v, over %v, remaining %d; want false, true, 4", ok, c[0].Over, c[1].Remaining)
+	}
+}
