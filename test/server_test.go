@@ -47,6 +47,25 @@ backend recorder
 	return startServer(t, "haproxy", conf, dir, port, "-db", "-f")
 }
 
+// startNode starts a proxy in Node.js before a backend, with its lenient parser, or
+// skips the test.
+func startNode(t *testing.T, to string) string {
+	port, dir := freePort(t), t.TempDir()
+	script := fmt.Sprintf(`
+const http = require("http"), to = new URL(%q), agent = new http.Agent({keepAlive: true});
+http.createServer({insecureHTTPParser: true}, (q, s) => {
+  const out = http.request({host: to.hostname, port: to.port, method: q.method, path: q.url, headers: q.headers, agent}, (a) => {
+    s.writeHead(a.statusCode, a.headers);
+    a.pipe(s);
+  });
+  out.on("error", () => s.destroy());
+  q.on("error", () => out.destroy());
+  q.pipe(out);
+}).listen(%d, "127.0.0.1");
+`, to, port)
+	return startServer(t, "node", script, dir, port)
+}
+
 // startServer starts a server with a configuration file, whose name is the last
 // of its arguments.
 func startServer(t *testing.T, program, conf, dir string, port int, args ...string) string {
@@ -55,7 +74,7 @@ func startServer(t *testing.T, program, conf, dir string, port int, args ...stri
 	if err != nil {
 		path = filepath.Join("/usr/sbin", program)
 		if _, err := os.Stat(path); err != nil {
-			t.Skipf("%s is not installed: apt-get install %s", program, program)
+			t.Skipf("%s is not installed: apt-get install %s", program, strings.Replace(program, "node", "nodejs", 1))
 		}
 	}
 	file := filepath.Join(dir, "conf")
