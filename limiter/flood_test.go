@@ -118,6 +118,34 @@ func TestEvictionOrder(t *testing.T) {
 	}
 }
 
+// TestPlacesAreWon fills a limiter with keys that were in much use and are not any
+// longer: others that are have to win their places.
+func TestPlacesAreWon(t *testing.T) {
+	l := New(Options{MaxKeys: 256})
+	limit := &Limit{Count: 1000, Window: Window{Length: 24 * time.Hour}}
+	take := func(k Key) { l.Take(t0, []Check{{Limit: limit, Key: k, N: 1}}) }
+	for i := range 256 {
+		for range 10 {
+			take(Key(i))
+		}
+	}
+	for range 20 {
+		for i := range 128 {
+			take(Key(1000 + i))
+		}
+	}
+	held := 0
+	for i := range 128 {
+		h := Key(1000 + i).hash()
+		if l.shard(h).table.Load().find(h) != nil {
+			held++
+		}
+	}
+	if held < 100 {
+		t.Errorf("of 128 keys in use, %d are held", held)
+	}
+}
+
 func TestIdleKeysAreReclaimed(t *testing.T) {
 	for _, a := range []Algorithm{FixedWindow, SlidingWindow, TokenBucket} {
 		l := New(Options{})
