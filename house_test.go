@@ -54,6 +54,9 @@ var walls = []wall{
 	{"gateway/http2", []string{"gateway", "gateway/identity", "gateway/route", "gateway/upstream"}, nil},
 	{"gateway/project", []string{".", "limiter", "policy", "policy/rule", "gateway", "gateway/identity", "gateway/route"}, []string{"github.com/getkin/kin-openapi", "go.yaml.in/yaml/v3"}},
 
+	// The traffic manager: ingest knows it, it does not know ingest.
+	{"trafficmanager", []string{".", "event", "limiter", "policy"}, nil},
+
 	// What every process needs.
 	{"config", []string{"broker"}, []string{"github.com/pelletier/go-toml/v2"}},
 	{"telemetry", nil, []string{"github.com/prometheus/client_golang"}},

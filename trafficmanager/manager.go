@@ -1,0 +1,154 @@
+// Package trafficmanager counts what gateways let pass and decides which keys are
+// throttled: event, match, count, decision.
+//
+// It is the core of the role: it reads no clock, has no goroutine and knows no
+// protocol. Whoever feeds it (package ingest, a test) hands it decoded events
+// together with the time, and whoever serves gateways asks it for [Manager.Decisions].
+//
+// # Nothing twice
+//
+// A gateway numbers its batches and sends each until it is answered; the manager
+// counts each number once (package event has the protocol). What it knows of a
+// gateway is which numbers it has seen, not what it was told, so a restatement of
+// everything can only be counted by a manager that knows nothing of that run of
+// the gateway. Therefore:
+//
+//   - An unknown run is counted from its first restatement on. Everything with a
+//     lower number is in that restatement and is not counted any more.
+//   - A restatement that nobody asked for, of a run that is known, is answered and
+//     not counted: what it tells was counted as it happened.
+//   - A restatement that was sent before the manager last asked for one, or for
+//     the answers of another manager, is not counted: another is asked for.
+//   - A run is forgotten only when none of the windows in which it was counted is
+//     open any longer, or when there are more than MaxNodes.
+//
+// A number is taken as seen before its first event is counted. So a batch whose
+// handling ends halfway is counted in part, never twice.
+package trafficmanager
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-project/weir"
+	"github.com/weir-project/weir/limiter"
+	"github.com/weir-project/weir/policy"
+)
+
+// A Publisher tells all gateways of decisions.
+type Publisher interface {
+	// Publish takes a decision to tell. It is called on the way of events, by many
+	// goroutines: it must not wait. It may keep d, and must not change it. What it
+	// loses, gateways still hear by asking.
+	Publish(d *weir.Decision)
+}
+
+// Options say what a [Manager] works with.
+type Options struct {
+	// Limiter has the counters; required. It may be swept by its owner at any time.
+	Limiter *limiter.Limiter
+	// Issuer names this run of this traffic manager in decisions; required.
+	Issuer string
+	// ID identifies this run, by chance; required.
+	ID uint64
+	// Publisher is told of decisions as they are made; nil: nobody.
+	Publisher Publisher
+	// Shares names the store through which the counters are shared; empty: none.
+	Shares string
+	// Grace is how old an event may be and still count; zero: 30 s.
+	Grace time.Duration
+	// MaxNodes bounds how many runs of gateways are known; zero: 4096. It should
+	// not be less than there are in the longest window: a run that is forgotten
+	// earlier restates what has been counted already.
+	MaxNodes int
+	// MaxDecisions bounds how many decisions are kept, so that they can be asked
+	// for; zero: 65536. One that makes way is made again by the next event.
+	MaxDecisions int
+}
+
+// A Manager is a traffic manager. It is safe for concurrent use.
+type Manager struct {
+	limiter   *limiter.Limiter
+	issuer    string
+	id        uint64
+	publisher Publisher
+	shares    string
+	grace     time.Duration
+
+	set     atomic.Pointer[policy.Set]
+	nodes   nodes
+	force   force
+	leaders leaders
+	batches sync.Pool // of *Batch
+	stats   counters
+}
+
+const (
+	defaultGrace     = 30 * time.Second
+	defaultNodes     = 4096
+	defaultDecisions = 1 << 16
+)
+
+// New returns a Manager without policies: until [Manager.Apply] it counts nothing
+// and asks every gateway to tell all later.
+func New(o Options) (*Manager, error) {
+	switch {
+	case o.Limiter == nil:
+		return nil, errors.New("new traffic manager: no limiter")
+	case o.Issuer == "":
+		return nil, errors.New("new traffic manager: no issuer")
+	case o.ID == 0:
+		return nil, errors.New("new traffic manager: no ID")
+	}
+	m := &Manager{
+		limiter: o.Limiter, issuer: o.Issuer, id: o.ID, publisher: o.Publisher, shares: o.Shares,
+		grace: positive(o.Grace, defaultGrace),
+	}
+	m.nodes.init(positive(o.MaxNodes, defaultNodes))
+	m.force.init(positive(o.MaxDecisions, defaultDecisions))
+	m.leaders.init()
+	m.batches.New = func() any { return &Batch{manager: m} }
+	return m, nil
+}
+
+func positive[T int | time.Duration](v, otherwise T) T {
+	if v > 0 {
+		return v
+	}
+	return otherwise
+}
+
+// ID returns the number of this run.
+func (m *Manager) ID() uint64 { return m.id }
+
+// Issuer returns the name of this run in decisions.
+func (m *Manager) Issuer() string { return m.issuer }
+
+// Ready reports whether there are policies to count by.
+func (m *Manager) Ready() bool { return m.set.Load() != nil }
+
+// Apply makes set, which must have been compiled with the fleet's seed, the
+// policies that events are matched with. What has been counted stays. Decisions
+// in force are looked at again by it: a key whose limit was raised, removed or
+// made a shadow is let go at once; one whose limit was lowered is throttled by
+// its next event. Events that are being counted meanwhile are decided on by set.
+func (m *Manager) Apply(now time.Time, set *policy.Set) {
+	now = now.Round(0)
+	m.set.Store(set)
+	m.leaders.clear()
+	for i := range m.force.shards {
+		m.relook(now, set, &m.force.shards[i])
+	}
+}
+
+// Sweep forgets the gateways and decisions that no longer matter. It is for once
+// a minute or so; without it memory is bounded all the same.
+func (m *Manager) Sweep(now time.Time) {
+	now = now.Round(0)
+	m.force.expire(now)
+	if set := m.set.Load(); set != nil {
+		m.nodes.forget(now, set.Windows())
+	}
+}

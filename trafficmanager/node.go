@@ -1,0 +1,236 @@
+package trafficmanager
+
+import (
+	"math"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/weir-project/weir/event"
+	"github.com/weir-project/weir/limiter"
+)
+
+// A verdict says what is done with a batch.
+type verdict uint8
+
+const (
+	count    verdict = iota
+	ask              // not counted: the gateway is to restate
+	hear             // nothing to count: a call without events
+	repeated         // counted before
+	needless         // a restatement of what was counted before
+)
+
+// A node is what is known of one run of a gateway.
+type node struct {
+	name  string
+	known bool // it has restated, and is counted
+	// asked is the highest Seq that was answered by asking for a restatement.
+	asked uint64
+	seen  window
+	// Restatements with numbers above first count, those from needless on don't.
+	first, needless uint64
+	skew            skew
+
+	heard   time.Time     // when it last wrote
+	lag     time.Duration // of the oldest event of its last batch with events
+	batches uint64        // counted
+	events  uint64        // counted
+}
+
+// admit says what is done with a batch for this manager, and takes note of its
+// number.
+func (n *node) admit(h *event.Header, manager uint64) verdict {
+	if !n.known {
+		// A restatement that was made for the manager before this one may have
+		// been on its way since then, and lack what was told to that one later.
+		if other := h.Manager != 0 && h.Manager != manager; other || !h.First || h.Seq <= n.asked {
+			n.asked = max(n.asked, h.Seq)
+			return ask
+		}
+		n.known, n.first, n.needless = true, h.Seq, math.MaxUint64
+		n.seen.start(h.Seq)
+		return count
+	}
+	switch {
+	case h.Seq == 0:
+		return hear
+	case !n.seen.add(h.Seq):
+		return repeated
+	case h.First:
+		n.needless = min(n.needless, h.Seq)
+		return needless
+	case h.Restates && h.Seq > n.needless:
+		return needless
+	}
+	return count
+}
+
+// A window says which of the last numbers were seen. Numbers too old to tell
+// count as seen.
+type window struct {
+	top  uint64 // the highest that was seen
+	bits [windowSize / 64]uint64
+}
+
+// windowSize is how far a batch may be behind the latest of its gateway.
+const windowSize = 1024
+
+// start makes seq, and all before it, seen.
+func (w *window) start(seq uint64) {
+	w.top = seq
+	for i := range w.bits {
+		w.bits[i] = math.MaxUint64
+	}
+}
+
+// add reports whether seq was not seen, and marks it.
+func (w *window) add(seq uint64) bool {
+	if seq > w.top {
+		// What was the oldest makes room for what is between.
+		for n := min(seq-w.top, windowSize); n > 0; n-- {
+			i := (seq - n + 1) % windowSize
+			w.bits[i/64] &^= 1 << (i % 64)
+		}
+		w.top = seq
+	} else if w.top-seq >= windowSize {
+		return false
+	}
+	i := seq % windowSize
+	bit := uint64(1) << (i % 64)
+	if w.bits[i/64]&bit != 0 {
+		return false
+	}
+	w.bits[i/64] |= bit
+	return true
+}
+
+// A skew measures by how much a gateway's clock is behind: the least difference
+// between a batch's arrival and its Sent of the last half to whole minute. What
+// messages take on their way is never negative, so the least is nearest the truth.
+type skew struct {
+	began    time.Time // of the current half minute; zero: nothing was measured
+	was, now time.Duration
+}
+
+const (
+	skewPeriod = 30 * time.Second
+	// skewFree is by how much clocks may differ without anything being done.
+	skewFree = 250 * time.Millisecond
+)
+
+// add takes in a difference that was measured at a time.
+func (s *skew) add(at time.Time, d time.Duration) {
+	switch age := at.Sub(s.began); {
+	case s.began.IsZero() || age >= 2*skewPeriod || age < -skewPeriod:
+		s.began, s.was, s.now = at, d, d
+	case age >= skewPeriod:
+		s.began, s.was, s.now = at, s.now, d
+	default:
+		s.now = min(s.now, d)
+	}
+}
+
+// least returns the least difference.
+func (s *skew) least() time.Duration { return min(s.was, s.now) }
+
+// shift returns what is to be added to the gateway's times.
+func (s *skew) shift() time.Duration {
+	if d := s.least(); d < -skewFree || d > skewFree {
+		return d
+	}
+	return 0
+}
+
+// nodes are the runs of gateways that are known, by incarnation. Its lock is
+// taken twice for each batch, never for an event.
+type nodes struct {
+	mu   sync.Mutex
+	max  int
+	byID map[uint64]*node
+}
+
+func (s *nodes) init(most int) { s.max, s.byID = most, make(map[uint64]*node) }
+
+// admit says what is done with a batch, and by how much its times are shifted.
+func (s *nodes) admit(now time.Time, h *event.Header, manager uint64) (verdict, time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.byID[h.Incarnation]
+	if n == nil {
+		n = s.enter(h)
+	}
+	n.heard = now
+	if !h.Sent.IsZero() {
+		n.skew.add(now, now.Sub(h.Sent))
+	}
+	v := n.admit(h, manager)
+	if v == count {
+		n.batches++
+	}
+	return v, n.skew.shift()
+}
+
+// maxNodeName bounds the name that is kept of a gateway.
+const maxNodeName = 255
+
+// enter adds the run that h is of. If there are too many, the one that was silent
+// longest makes way.
+func (s *nodes) enter(h *event.Header) *node {
+	if len(s.byID) >= s.max {
+		var oldest uint64
+		var heard time.Time
+		for id, n := range s.byID {
+			if heard.IsZero() || n.heard.Before(heard) {
+				oldest, heard = id, n.heard
+			}
+		}
+		delete(s.byID, oldest)
+	}
+	n := &node{name: strings.Clone(h.Node[:min(len(h.Node), maxNodeName)])}
+	s.byID[h.Incarnation] = n
+	return n
+}
+
+// counted takes note of how many events of a batch were counted, and how old the
+// oldest was; below zero: there was none.
+func (s *nodes) counted(incarnation, events uint64, lag time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.byID[incarnation]
+	if n == nil || lag < 0 {
+		return
+	}
+	n.events += events
+	n.lag = lag
+}
+
+// silence is after how long a run may be forgotten.
+const silence = time.Hour
+
+// forget forgets the runs that have been silent and were counted in no window that
+// is open.
+func (s *nodes) forget(now time.Time, windows []limiter.Window) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, n := range s.byID {
+		if now.Sub(n.heard) >= silence && !(n.known && isOpen(windows, n.heard, now)) {
+			delete(s.byID, id)
+		}
+	}
+}
+
+// isOpen reports whether what was counted at a time is in a window that is open.
+func isOpen(windows []limiter.Window, at, now time.Time) bool {
+	for i := range windows {
+		w := &windows[i]
+		end := at.Add(w.Length)
+		if w.Calendar != limiter.NoCalendar {
+			_, end = w.Bounds(at)
+		}
+		if end.After(now) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,122 @@
+package trafficmanager
+
+import (
+	"cmp"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// A tally is what a batch counts of itself.
+type tally struct {
+	counted, late, past, refused, uncounted uint64 // events
+	unknown, ruleErrors                     uint64
+	verdicts                                [needless + 1]uint64
+	restatements                            uint64
+}
+
+func (t *tally) take(v verdict, first bool) {
+	t.verdicts[v]++
+	if v == count && first {
+		t.restatements++
+	}
+}
+
+// counters are what a manager has counted of itself.
+type counters struct {
+	counted, late, past, refused, uncounted atomic.Uint64
+	unknown, ruleErrors                     atomic.Uint64
+	verdicts                                [needless + 1]atomic.Uint64
+	restatements                            atomic.Uint64
+	decisions, released                     atomic.Uint64
+}
+
+// add adds what a batch counted; most of it is nothing, and costs nothing.
+func (c *counters) add(t *tally) {
+	add := func(to *atomic.Uint64, n uint64) {
+		if n > 0 {
+			to.Add(n)
+		}
+	}
+	add(&c.counted, t.counted)
+	add(&c.late, t.late)
+	add(&c.past, t.past)
+	add(&c.refused, t.refused)
+	add(&c.uncounted, t.uncounted)
+	add(&c.unknown, t.unknown)
+	add(&c.ruleErrors, t.ruleErrors)
+	add(&c.restatements, t.restatements)
+	for i, n := range t.verdicts {
+		add(&c.verdicts[i], n)
+	}
+}
+
+// Stats are what a manager has counted since it was made.
+type Stats struct {
+	// Events by what became of them.
+	Counted   uint64 // in at least one window, or under no limit
+	Late      uint64 // admitted longer than the grace ago; never charged
+	Past      uint64 // their windows were over
+	Refused   uint64 // wrong
+	Uncounted uint64 // of batches that did not count, as far as they were looked at
+	// UnknownTiers are counted events with a tier that the policies lack.
+	UnknownTiers uint64
+	// RuleErrors are custom rules whose expression failed on an event.
+	RuleErrors uint64
+
+	// Batches by what became of them.
+	Batches  uint64 // counted
+	Asked    uint64 // answered by asking for a restatement
+	Calls    uint64 // without events
+	Repeated uint64 // counted before
+	Needless uint64 // restatements of what was counted before
+	// Restatements were counted; each may have several batches.
+	Restatements uint64
+
+	Decisions uint64 // that a key is throttled
+	Released  uint64 // that a key is throttled no longer
+	InForce   int    // keys that are throttled
+	Keys      int    // counters held
+
+	Nodes []NodeStats // by name
+}
+
+// NodeStats are what is known of one run of a gateway.
+type NodeStats struct {
+	Name        string
+	Incarnation uint64
+	Known       bool // it has restated, and is counted
+	Batches     uint64
+	Events      uint64
+	// Lag is how old the oldest event of its last batch was, on arrival.
+	Lag time.Duration
+	// Skew is by how much its clock is behind, with what a message takes at least;
+	// below zero: ahead. Events are shifted by it from 250 ms on.
+	Skew  time.Duration
+	Heard time.Time // when it last wrote
+}
+
+// Stats returns the counters; they are not of one instant.
+func (m *Manager) Stats(now time.Time) Stats {
+	c := &m.stats
+	s := Stats{
+		Counted: c.counted.Load(), Late: c.late.Load(), Past: c.past.Load(), Refused: c.refused.Load(),
+		Uncounted: c.uncounted.Load(), UnknownTiers: c.unknown.Load(), RuleErrors: c.ruleErrors.Load(),
+		Batches: c.verdicts[count].Load(), Asked: c.verdicts[ask].Load(), Calls: c.verdicts[hear].Load(),
+		Repeated: c.verdicts[repeated].Load(), Needless: c.verdicts[needless].Load(), Restatements: c.restatements.Load(),
+		Decisions: c.decisions.Load(), Released: c.released.Load(),
+		InForce: len(m.force.all(now, false)), Keys: m.limiter.Len(),
+	}
+	m.nodes.mu.Lock()
+	for id, n := range m.nodes.byID {
+		s.Nodes = append(s.Nodes, NodeStats{
+			Name: n.name, Incarnation: id, Known: n.known, Batches: n.batches, Events: n.events,
+			Lag: n.lag, Skew: n.skew.least(), Heard: n.heard,
+		})
+	}
+	m.nodes.mu.Unlock()
+	slices.SortFunc(s.Nodes, func(a, b NodeStats) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Incarnation, b.Incarnation))
+	})
+	return s
+}
