@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -194,5 +195,59 @@ func TestRefusedBodies(t *testing.T) {
 	got, _ := raw(t, g.addr, "HEAD /pet/none HTTP/1.1\r\nHost: a\r\n\r\n"+last, 5*time.Second)
 	if all := statuses(got); len(all) != 2 || strings.Count(got, `{"code"`) != 0 || !strings.Contains(got, "one /a") {
 		t.Errorf("after a refused HEAD: got %q", got)
+	}
+}
+
+// TestExpectations floods a backend that answers 417 without reading, with bodies
+// of which each waits to be asked for: all get that answer, and other calls over the
+// same connections to the backend get theirs.
+func TestExpectations(t *testing.T) {
+	t.Parallel()
+	var opened atomic.Int64
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Expect") != "" {
+			t.Error("the backend heard of the expectation") // it is the gateway that meets it
+		}
+		w.Header().Set("X-Backend", "one")
+		if r.Method == http.MethodPost {
+			w.WriteHeader(http.StatusExpectationFailed)
+		}
+	}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	s.Start()
+	defer s.Close()
+	p := newProject(t, s.URL, files{"policies.yaml": generous, "api_definitions/pet.yaml": openAPI("x-wso2-production-endpoints: {urls: [BACKEND]}")})
+	g := p.serve("")
+	h2c := new(http.Protocols)
+	h2c.SetUnencryptedHTTP2(true)
+	clients := []*client{
+		newClient(t, "http://"+g.addr, &http.Transport{ExpectContinueTimeout: patience, MaxIdleConnsPerHost: 8}),
+		newClient(t, "http://"+g.addr, &http.Transport{ExpectContinueTimeout: patience, Protocols: h2c}),
+	}
+	var all sync.WaitGroup
+	for i, c := range clients {
+		for range 4 {
+			all.Go(func() {
+				for n := range 100 {
+					r, err := c.do("POST", "/pet/a", strings.Repeat("x", 100), "Expect", "100-continue")
+					if err != nil || r.StatusCode != 417 {
+						t.Errorf("client %d, expectation %d: %v, %q", i, n, err, r.text)
+						return
+					}
+					if r, err = c.do("GET", "/pet/a", ""); err != nil || r.StatusCode != 200 {
+						t.Errorf("client %d, after expectation %d: %v, %q", i, n, err, r.text)
+						return
+					}
+				}
+			})
+		}
+	}
+	all.Wait()
+	if n := opened.Load(); n > 50 {
+		t.Errorf("%d connections to the backend were opened for 8 calls at a time", n)
 	}
 }

@@ -92,7 +92,15 @@ func (c *h2Conn) request(pairs ...string) (stream uint32) {
 	c.t.Helper()
 	stream = c.next
 	c.next += 2
-	c.must(c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: c.encode(pairs...), EndHeaders: true, EndStream: true}))
+	const most = 16 << 10
+	block := c.encode(pairs...)
+	first := block[:min(most, len(block))]
+	c.must(c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: first, EndHeaders: len(first) == len(block), EndStream: true}))
+	for rest := block[len(first):]; len(rest) > 0; {
+		n := min(most, len(rest))
+		c.must(c.WriteContinuation(stream, n == len(rest), rest[:n]))
+		rest = rest[n:]
+	}
 	return stream
 }
 

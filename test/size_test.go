@@ -17,9 +17,12 @@ func TestSizes(t *testing.T) {
 	p := newProject(t, b.URL, files{"policies.yaml": generous, "api_definitions/pet.yaml": openAPI("x-wso2-production-endpoints: {urls: [BACKEND]}")})
 	g := p.serve("[limits]\nbody_bytes = \"64KiB\"\n[timeouts]\nheader = \"1s\"\n")
 	big := strings.Repeat("x", 64<<10)
-	var many strings.Builder
-	for i := range 101 {
-		fmt.Fprintf(&many, "X-%d: y\r\n", i)
+	many := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "X-%d: y\r\n", i)
+		}
+		return b.String()
 	}
 	for _, test := range []struct {
 		name, text string
@@ -33,7 +36,10 @@ func TestSizes(t *testing.T) {
 		{"a long path", "GET /pet/" + big[:9<<10] + " HTTP/1.1\r\nHost: a\r\n\r\n", 414},
 		{"a long field", "GET /pet/a HTTP/1.1\r\nHost: a\r\nX-A: " + big[:40<<10] + "\r\n\r\n", 431},
 		{"a field without an end", "GET /pet/a HTTP/1.1\r\nHost: a\r\nX-A: " + big, 431},
-		{"many fields", "GET /pet/a HTTP/1.1\r\nHost: a\r\n" + many.String() + "\r\n", 431},
+		{"many fields", "GET /pet/a HTTP/1.1\r\nHost: a\r\n" + many(101) + "\r\n", 431},
+		{"10 000 fields", "GET /pet/a HTTP/1.1\r\nHost: a\r\n" + many(10_000) + "\r\n", 431},
+		{"a cookie of a megabyte", "GET /pet/a HTTP/1.1\r\nHost: a\r\nCookie: a=" + strings.Repeat(big, 16) + "\r\n\r\n", 431},
+		{"a target of 64 KiB", "GET /pet/" + big + " HTTP/1.1\r\nHost: a\r\n\r\n", 414},
 		{"a head that never ends", "GET /pet/a HTTP/1.1\r\nHost: a\r\n", 408},
 		{"a long method", strings.Repeat("A", 9<<10) + " /pet/a HTTP/1.1\r\nHost: a\r\n\r\n", 0},
 	} {
@@ -51,6 +57,23 @@ func TestSizes(t *testing.T) {
 	h2.call(t, "POST", "/pet/a", big+"x").want(t, 413, "413")
 	h2.get(t, "/pet/a?"+big[:9<<10]).want(t, 414, "414")
 	h2.get(t, "/pet/a", "X-A", big[:40<<10]).want(t, 431, "431")
+	h2.get(t, "/pet/"+big).want(t, 414, "414")
+	h2.get(t, "/pet/a", "Cookie", strings.Repeat(big, 4)).want(t, 431, "431")
+	pairs := []string{":path", "/pet/a"}
+	for i := range 10_000 {
+		pairs = append(pairs, "x-"+itoa(i), "y")
+	}
+	if got := g.rawH2(t, pairs...); got != "431" {
+		t.Errorf("10 000 fields over HTTP/2: got %s", got)
+	}
+	// What is far beyond is not read to its end.
+	c := dialH2(t, g.addr)
+	defer c.conn.Close()
+	c.request(":path", "/pet/a", "cookie", strings.Repeat(big, 16))
+	c.send()
+	if _, closed := drain(c.conn, patience); !closed {
+		t.Error("after a megabyte of a head the connection stays open")
+	}
 }
 
 // TestConnectionsPerAddress opens as many connections as one address may have, and
