@@ -67,6 +67,9 @@ var walls = []wall{
 		"gateway", "gateway/http1", "gateway/http2", "gateway/identity", "gateway/listen", "gateway/project", "gateway/upstream",
 	}, []string{"github.com/prometheus/client_golang"}},
 
+	// A load of requests, and what becomes of them.
+	{"load", []string{"gateway/listen/socket"}, nil},
+
 	// Thin: commands, and the process around them.
 	{"cli", []string{".", "app", "config", "gateway", "gateway/project"}, []string{"github.com/spf13/cobra"}},
 	{"cmd/weir", []string{"cli"}, nil},
