@@ -39,6 +39,10 @@ var walls = []wall{
 	// What travels between nodes, and how it is written.
 	{"event", []string{"."}, nil},
 	{"broker", []string{".", "limiter", "policy"}, nil},
+	{"broker/link", []string{"broker"}, nil},
+	{"broker/memory", []string{"broker", "broker/link"}, nil},
+	{"broker/nats", []string{"broker", "broker/link"}, []string{"github.com/nats-io/nats.go", "github.com/nats-io/nats-server/v2"}},
+	{"broker/brokertest", []string{"broker", "broker/nats"}, []string{"go.uber.org/goleak"}},
 
 	// What others embed.
 	{"limiter/httplimit", []string{"limiter"}, nil},
@@ -86,7 +90,7 @@ var bans = map[string]struct {
 	reason string
 	except []string
 }{
-	"testing":        {reason: "it registers flags and belongs into tests"},
+	"testing":        {reason: "it registers flags and belongs into tests", except: []string{"broker/brokertest"}},
 	"unsafe":         {reason: "a wrong pointer is worth it only where the hot path shows bytes as text", except: []string{"gateway/http1", "gateway/identity"}},
 	"log":            {reason: "log with log/slog", except: []string{"telemetry"}}, // which takes it in
 	"math/rand":      {reason: "math/rand/v2 where chance may be guessed, crypto/rand where it may not"},
@@ -94,7 +98,7 @@ var bans = map[string]struct {
 	"expvar":         {reason: "it serves on the default mux; metrics are app's"},
 	"net/http/pprof": {reason: "it serves on the default mux"},
 	"reflect":        {reason: "data has a type here", except: []string{"config", "gateway/project", "policy/rule"}},
-	"os/exec":        {reason: "a gateway starts no programs"},
+	"os/exec":        {reason: "a gateway starts no programs", except: []string{"broker/brokertest"}},
 }
 
 // badNames are names that say nothing of what is in a package.
