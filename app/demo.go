@@ -83,11 +83,28 @@ func RunDemo(ctx context.Context, o DemoOptions) (err error) {
 		_ = backend.Close() // nobody has used it
 		return fmt.Errorf("demo: %w", err)
 	}
-	server := &http.Server{Handler: petstore.Backend(), ReadHeaderTimeout: 5 * time.Second}
 	return serve(ctx, []service{
-		{"backend", func(ctx context.Context) error { return serveHTTP(ctx, server, backend) }, httpGrace + stopGrace},
+		demoBackend(backend),
 		{"gateway", a.Run, c.Shutdown.Grace + 2*stopGrace + httpGrace},
 	})
+}
+
+// RunDemoBackend serves the backend of the sample project alone at an address of
+// this machine, host:port, until ctx is done. It calls started with its URL once
+// it takes requests.
+func RunDemoBackend(ctx context.Context, address string, started func(origin string)) error {
+	backend, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("demo: backend: %w", err)
+	}
+	started("http://" + backend.Addr().String())
+	return serve(ctx, []service{demoBackend(backend)})
+}
+
+// demoBackend returns the service of the sample's backend.
+func demoBackend(l net.Listener) service {
+	server := &http.Server{Handler: petstore.Backend(), ReadHeaderTimeout: 5 * time.Second}
+	return service{"backend", func(ctx context.Context) error { return serveHTTP(ctx, server, l) }, httpGrace + stopGrace}
 }
 
 // makeSample writes the sample project into dir, gives its application a key and

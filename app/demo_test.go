@@ -13,6 +13,31 @@ import (
 	"github.com/weir-project/weir/gateway/project"
 )
 
+// TestRunDemoBackend runs the sample's backend without a gateway.
+func TestRunDemoBackend(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	started, done := make(chan string, 1), make(chan error, 1)
+	go func() { done <- RunDemoBackend(ctx, "127.0.0.1:0", func(origin string) { started <- origin }) }()
+	var origin string
+	select {
+	case origin = <-started:
+	case err := <-done:
+		t.Fatal(err)
+	}
+	if status, body := get(t, origin+"/production/pets/2", ""); status != 200 || !strings.Contains(body, "Minka") {
+		t.Errorf("got %d %s", status, body)
+	}
+	taken := strings.TrimPrefix(origin, "http://")
+	if err := RunDemoBackend(ctx, taken, func(string) {}); err == nil || !strings.Contains(err.Error(), "demo: backend: listen tcp "+taken) {
+		t.Errorf("a taken address: got %v", err)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRunDemo runs the demo beside somebody who has its port.
 func TestRunDemo(t *testing.T) {
 	tmp := t.TempDir()

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -19,20 +20,25 @@ const (
 
 const aboutDemo = `Run a gateway with a sample API, an application that may make ten requests a
 minute, a fresh key for it, and a backend, all in this process and on loopback.
-It prints what to try, and leaves nothing behind when it is stopped with ^C.`
+It prints what to try, and leaves nothing behind when it is stopped with ^C.
+
+With --backend it runs the backend alone, for a gateway with a project of your own.`
 
 func newDemo(Env) *cobra.Command {
-	port := gatewayPort
+	port, backend := gatewayPort, ""
 	c := &cobra.Command{
 		Use:     "demo",
 		Short:   "Show it all at once, with a sample API",
 		Long:    aboutDemo,
 		GroupID: groupServe,
-		Example: "  weir demo\n  weir demo --port 8080",
+		Example: "  weir demo\n  weir demo --port 8080\n  weir demo --backend 127.0.0.1:9091",
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if port < 1 || port > 65535 {
 				return usagef(c, "--port %d is no port", port)
+			}
+			if backend != "" {
+				return runDemoBackend(c, backend)
 			}
 			out := c.OutOrStdout()
 			err := app.RunDemo(c.Context(), app.DemoOptions{
@@ -47,7 +53,19 @@ func newDemo(Env) *cobra.Command {
 		},
 	}
 	c.Flags().IntVar(&port, "port", port, "port of the gateway; the next free one if it is taken")
+	c.Flags().StringVar(&backend, "backend", backend, "serve the sample's backend alone, at this address of the machine's loopback")
 	return c
+}
+
+// runDemoBackend serves the sample's backend at an address, which must be one
+// that other machines do not reach.
+func runDemoBackend(c *cobra.Command, address string) error {
+	if a, err := netip.ParseAddrPort(address); err != nil || !a.Addr().IsLoopback() {
+		return usagef(c, "--backend %q is no address like 127.0.0.1:9091", address)
+	}
+	return app.RunDemoBackend(c.Context(), address, func(origin string) {
+		fmt.Fprintf(c.ErrOrStderr(), "weir: the sample's backend is at %s; stop it with ^C\n", origin)
+	})
 }
 
 const demoText = `

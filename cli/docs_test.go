@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -159,9 +158,7 @@ func readSteps(text string) []step {
 func runSteps(t *testing.T, name string, steps []step) {
 	t.Helper()
 	dir := t.TempDir()
-	backend := httptest.NewServer(petstore.Backend())
-	defer backend.Close()
-	ports := freePorts(t, backend.Listener.Addr().String())
+	ports := freePorts(t)
 	copyExamples(t, dir, ports)
 	script := &strings.Builder{}
 	for i, s := range steps {
@@ -253,12 +250,12 @@ func alike(want, got string) bool {
 
 var spaces = regexp.MustCompile(" +")
 
-// freePorts returns what replaces the ports of the documents by others: that of
-// the backend by the one that it has, and the gateway's by some that are free.
-func freePorts(t *testing.T, backend string) *strings.Replacer {
+// freePorts returns what replaces the ports of the documents, the backend's and
+// the gateway's, by others that are free.
+func freePorts(t *testing.T) *strings.Replacer {
 	t.Helper()
-	pairs := []string{"127.0.0.1:9091", backend}
-	for _, p := range []string{"9090", "9764"} {
+	var pairs []string
+	for _, p := range []string{"9091", "9090", "9764"} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
