@@ -13,6 +13,8 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -293,3 +295,53 @@ func TestAPIKeys(t *testing.T) {
 		t.Error("the log has the key in it")
 	}
 }
+
+// TestRevoked takes an application its subscription, its key and its life, each by a
+// reload: from then on it is refused, also on connections on which it was known.
+func TestRevoked(t *testing.T) {
+	t.Parallel()
+	b, issuer := newBackend(t, "one"), newIssuer(t)
+	signer := newSigningKey(t, "key", "ES256")
+	issuer.publish(signer)
+	p := newTokenProject(t, b)
+	key := p.key("shop", "PRODUCTION")
+	token := "Bearer " + signer.token(t, issuer.name, nil)
+	text, err := os.ReadFile(p.path("applications.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := string(text)
+	g := p.serve(issuer.conf())
+	clients := []*client{g.h1(t), g.h2c(t)}
+	for _, step := range []struct {
+		name, applications string
+		byKey, byToken     int
+		code               string
+	}{
+		{"as it was", good, 200, 200, ""},
+		{"without its subscription", strings.Replace(good, "subscriptions:", "# subscriptions:", 1), 403, 403, "900908"},
+		{"as it was, again", good, 200, 200, ""},
+		{"with another key", keyHash.ReplaceAllString(good, "sha256:"+strings.Repeat("0", 64)), 401, 200, "900901"},
+		{"without its client", strings.Replace(good, "clients:", "# clients:", 1), 200, 401, "900901"},
+		{"gone", "applications: []\n", 401, 401, "900901"},
+		{"as it was, at last", good, 200, 200, ""},
+	} {
+		p.write(files{"applications.yaml": step.applications})
+		p.build()
+		g.reload(t)
+		for i, c := range clients {
+			for _, call := range []struct {
+				field, value string
+				status       int
+			}{{"ApiKey", key, step.byKey}, {"Authorization", token, step.byToken}} {
+				r := c.get(t, "/pet/a", call.field, call.value)
+				if r.StatusCode != call.status || call.status != 200 && r.refusal(t).Code != step.code {
+					t.Errorf("%s, client %d, by %s: status %d, %s, want %d", step.name, i, call.field, r.StatusCode, r.text, call.status)
+				}
+			}
+		}
+	}
+}
+
+// keyHash finds the hashes of keys in applications.yaml.
+var keyHash = regexp.MustCompile(`sha256:[0-9a-f]{64}`)

@@ -239,6 +239,24 @@ func TestVerifyAllocates(t *testing.T) {
 	}
 }
 
+// A megabyte of dots costs no more than a look at its length.
+func TestVerifyDots(t *testing.T) {
+	v := newTestVerifier(t, nil)
+	for _, text := range []string{strings.Repeat(".", 1<<20), strings.Repeat(".", MaxToken), strings.Repeat("a.", MaxToken/2)} {
+		best := time.Hour
+		for range 20 {
+			start := time.Now()
+			if _, err := v.Verify(t0, text); KindOf(err) != Invalid {
+				t.Fatalf("%d bytes: %v", len(text), err)
+			}
+			best = min(best, time.Since(start))
+		}
+		if best > time.Millisecond {
+			t.Errorf("%d bytes take %v, want less than 1ms", len(text), best)
+		}
+	}
+}
+
 func TestNewVerifierFaults(t *testing.T) {
 	file := writeFile(t, "jwks.json", testSet())
 	for _, test := range []struct {
