@@ -1,6 +1,7 @@
 package trafficmanager
 
 import (
+	"errors"
 	"time"
 
 	"github.com/weir-project/weir"
@@ -15,6 +16,7 @@ type Batch struct {
 	manager     *Manager
 	set         *policy.Set
 	verdict     verdict
+	restates    bool
 	incarnation uint64 // zero: the gateway has none
 	told        [2]uint64
 	now         time.Time
@@ -35,7 +37,7 @@ func (m *Manager) Begin(now time.Time, h *event.Header) *Batch {
 	b := m.batches.Get().(*Batch)
 	b.now = now.Round(0)
 	b.set = m.set.Load()
-	b.verdict, b.incarnation, b.told, b.shift = count, 0, [2]uint64{}, 0
+	b.verdict, b.restates, b.incarnation, b.told, b.shift = count, false, 0, [2]uint64{}, 0
 	b.latest, b.oldest, b.tally = b.now, time.Time{}, tally{}
 	switch {
 	case b.set == nil:
@@ -46,7 +48,7 @@ func (m *Manager) Begin(now time.Time, h *event.Header) *Batch {
 	}
 	b.tally.take(b.verdict, h != nil && h.First)
 	if h != nil {
-		b.told = [2]uint64{h.Manager, h.Version}
+		b.restates, b.told = h.Restates, [2]uint64{h.Manager, h.Version}
 	}
 	if b.shift == 0 {
 		// Clocks that differ by so little are taken at their word: what a gateway
@@ -56,22 +58,34 @@ func (m *Manager) Begin(now time.Time, h *event.Header) *Batch {
 	return b
 }
 
+var errOpen = errors.New("there are open windows outside of a restatement")
+
 // Counts reports whether events of the batch are counted. If not, Count only
 // counts how many there were, and they need not be decoded.
 func (b *Batch) Counts() bool { return b.verdict == count }
 
 // Count counts an event and decides on what it spent. It keeps nothing of e. A
-// time that is zero is now.
-func (b *Batch) Count(e *weir.Event) {
-	if b.verdict != count {
+// time that is zero is now. An error says why the event is refused: that it is
+// wrong, not that it is late; see Refuse.
+func (b *Batch) Count(e *weir.Event) error {
+	switch {
+	case b.verdict != count:
 		b.uncounted++
-		return
+		return nil
+	case e.Open != nil && !b.restates:
+		return errOpen
 	}
 	at := b.moment(e)
 	if e.Open == nil && b.now.Sub(at) > b.manager.grace {
 		b.late++
-		return
+		return nil
 	}
+	b.record(at, e)
+	return nil
+}
+
+// record counts an event that was at a time.
+func (b *Batch) record(at time.Time, e *weir.Event) {
 	b.set.MatchEvent(&b.match, e)
 	checks := b.match.Checks
 	b.ruleErrors += uint64(b.match.RuleErrors)
@@ -161,8 +175,12 @@ func (b *Batch) look(i int, at time.Time, req *weir.Request) {
 	})
 }
 
-// Refuse takes note of n events that are wrong and so are not counted.
-func (b *Batch) Refuse(n int) { b.refused += uint64(n) }
+// Refuse takes note of n events that were refused, by Count or before.
+func (b *Batch) Refuse(n int) {
+	if b.verdict == count {
+		b.refused += uint64(n)
+	}
+}
 
 // End ends the batch and fills in the answer, but for what was Refused; r is nil
 // if nobody is answered. The batch must not be used any longer.

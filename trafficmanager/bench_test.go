@@ -77,7 +77,7 @@ func BenchmarkCount(b *testing.B) {
 				batch := m.Begin(t0.Add(time.Millisecond), &h)
 				for i := range 100 {
 					e.Request.Application.ID = apps[(n+i)%keys]
-					batch.Count(&e)
+					_ = batch.Count(&e)
 				}
 				batch.End(&r)
 			}
@@ -98,7 +98,7 @@ func BenchmarkSpent(b *testing.B) {
 	e := call(0, 1)
 	batch := m.Begin(t0, nil)
 	for b.Loop() {
-		batch.Count(&e)
+		_ = batch.Count(&e)
 	}
 	batch.End(nil)
 }

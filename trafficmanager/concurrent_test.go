@@ -94,7 +94,7 @@ func TestMemory(t *testing.T) {
 			*h = event.Header{Incarnation: 1, Seq: seq, Sent: t0, Manager: 77, Version: 1}
 			b := w.Begin(t0.Add(time.Millisecond), h)
 			for range 100 {
-				b.Count(&e)
+				_ = b.Count(&e)
 			}
 			b.End(&r)
 		}

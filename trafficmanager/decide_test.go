@@ -75,7 +75,7 @@ func TestAppliedMeanwhile(t *testing.T) {
 	b := w.Begin(t0.Add(time.Second), nil)
 	w.Apply(t0.Add(time.Second), compile(t, gold(perMinute(50))))
 	e := call(time.Second, 10)
-	b.Count(&e)
+	_ = b.Count(&e)
 	b.End(nil)
 	w.wantSaid()
 }
@@ -216,7 +216,7 @@ func TestHistory(t *testing.T) {
 	b := w.Begin(t0, nil)
 	for i := range historySize + 100 {
 		e := of(fmt.Sprint(i), 0, 1)
-		b.Count(&e)
+		_ = b.Count(&e)
 	}
 	b.End(nil)
 	w.topic.take()
@@ -252,7 +252,7 @@ func TestMaxDecisions(t *testing.T) {
 	b := w.Begin(t0, nil)
 	for i := range 10_000 {
 		e := of(fmt.Sprint(i), 0, 1)
-		b.Count(&e)
+		_ = b.Count(&e)
 	}
 	b.End(nil)
 	if n := w.Stats(t0).InForce; n > forceShards || n < forceShards/2 {

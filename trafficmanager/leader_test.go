@@ -17,12 +17,12 @@ func TestTop(t *testing.T) {
 	b := w.Begin(t0, nil)
 	for i := range 30_000 {
 		e := of(fmt.Sprint(i), 0, int64(1+i%3))
-		b.Count(&e)
+		_ = b.Count(&e)
 		if i%3000 == 0 {
 			for n := range 100 {
 				e := of(fmt.Sprint("hot", i/3000), 0, int64(1+i/3000))
 				e.Request.Time = t0.Add(time.Duration(n) * time.Millisecond)
-				b.Count(&e)
+				_ = b.Count(&e)
 			}
 		}
 	}
@@ -55,10 +55,10 @@ func TestTopNextWindow(t *testing.T) {
 		b := w.Begin(t0.Add(at), nil)
 		for i := range 5000 {
 			e := of(fmt.Sprint(i), at, int64(100-30*minute))
-			b.Count(&e)
+			_ = b.Count(&e)
 		}
 		e := of("hot", at, int64(110-30*minute))
-		b.Count(&e)
+		_ = b.Count(&e)
 		b.End(nil)
 		top := w.Top(t0.Add(at), 1)
 		if len(top) != 1 || !strings.HasPrefix(top[0].Text, "hot:") {

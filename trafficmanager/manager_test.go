@@ -113,7 +113,9 @@ func restated(d time.Duration, n int64) weir.Event {
 func (w *world) send(d time.Duration, h *event.Header, events ...weir.Event) event.Reply {
 	b := w.Begin(t0.Add(d), h)
 	for i := range events {
-		b.Count(&events[i])
+		if err := b.Count(&events[i]); err != nil {
+			w.t.Errorf("event %d is refused: %v", i, err)
+		}
 	}
 	var r event.Reply
 	b.End(&r)

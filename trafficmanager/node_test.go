@@ -156,6 +156,24 @@ func TestRestatement(t *testing.T) {
 	}
 }
 
+// TestOpenElsewhere refuses open windows in a batch that is no restatement: it
+// would be counted however old it is.
+func TestOpenElsewhere(t *testing.T) {
+	w := newWorld(t, gold(perMinute(1000)))
+	e := restated(0, 5)
+	for _, h := range []*event.Header{nil, {Incarnation: 0, Seq: 1}} {
+		b := w.Begin(t0, h)
+		if b.Count(&e) == nil {
+			t.Errorf("it is counted under %+v", h)
+		}
+		b.Refuse(1)
+		b.End(nil)
+	}
+	if s := w.Stats(t0); s.Refused != 2 || s.Counted != 0 {
+		t.Errorf("stats are %+v", s)
+	}
+}
+
 // TestClocks counts events of gateways whose clocks are off by minutes in the
 // window in which they were admitted.
 func TestClocks(t *testing.T) {
