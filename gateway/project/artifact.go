@@ -73,6 +73,11 @@ func encodeArtifact(d *gateway.Definition) ([]byte, error) {
 // Open reads the artifact in the file at path. The error is one line with the
 // path and what is wrong.
 func Open(path string) (gateway.Definition, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		// A pipe would keep the caller waiting.
+		return gateway.Definition{}, fmt.Errorf("%s: is no regular file", path)
+	}
 	f, err := os.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -107,9 +112,9 @@ func Read(r io.Reader) (gateway.Definition, error) {
 
 var (
 	errNoArtifact = errors.New("is no artifact: 'weir build' makes one of a project")
-	errCutShort   = errors.New("artifact is damaged: it is cut short")
+	errCutShort   = errors.New("artifact is damaged: it is cut short; build it again")
 	errChecksum   = errors.New("artifact is damaged: its checksum does not match; build it again")
-	errEntries    = errors.New("artifact is malformed: it has not the parts that 'weir build' writes")
+	errEntries    = errors.New("artifact is malformed: it has not the parts that 'weir build' writes; build it again")
 )
 
 // decodeArtifact returns the contents of an artifact's entries.
@@ -161,7 +166,7 @@ func contentsOf(data, rest []byte, sizes []int, sums [][]byte) ([][]byte, error)
 	case len(rest) < total+sha256.Size:
 		return nil, errCutShort
 	case len(rest) > total+sha256.Size:
-		return nil, fmt.Errorf("artifact is damaged: %d bytes stand after its end", len(rest)-total-sha256.Size)
+		return nil, fmt.Errorf("artifact is damaged: %d bytes stand after its end; build it again", len(rest)-total-sha256.Size)
 	}
 	end := len(data) - sha256.Size
 	if sum := sha256.Sum256(data[:end]); !bytes.Equal(sum[:], data[end:]) {

@@ -251,6 +251,9 @@ func TestPipesAreNotWaitedFor(t *testing.T) {
 	if _, _, err := Validate(pipe, nil); err == nil || err.Error() != pipe+": cannot be read: is no regular file" {
 		t.Errorf("validate: got %v", err)
 	}
+	if _, err := Open(pipe); err == nil || err.Error() != pipe+": is no regular file" {
+		t.Errorf("open: got %v", err)
+	}
 }
 
 // TestUnreadableFiles has files that nobody may read.
