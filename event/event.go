@@ -2,10 +2,11 @@
 // batches in Weir's own format (a [Body] under a [Header], answered by a [Reply]),
 // and as WSO2's JSON, one event or an array.
 //
-// A gateway makes a Body once, of what it counted since the last, and puts a
-// Header before it for each traffic manager that it goes to. Header, Body and
-// Reply are messages of protocol buffers (event.proto); whoever reads them skips
-// fields that it does not know.
+// A gateway makes a Body once, of what it counted since the last, with an [Encoder].
+// For each traffic manager that it goes to it puts a Header before it, and sends
+// both one after the other, or several bodies at once: that is a batch, which a
+// [Decoder] reads. Header, Body and Reply are messages of protocol buffers
+// (event.proto); whoever reads them skips fields that it does not know.
 //
 // # Nothing twice, nothing lost
 //
@@ -53,7 +54,8 @@ type Header struct {
 	Version uint64
 }
 
-// A Body is the encoded events of a batch. It is never changed once made.
+// A Body is encoded events of a batch. It is never changed once made. A batch is a
+// Header and any number of bodies, one after the other.
 type Body []byte
 
 // A Reply is a traffic manager's answer to a batch.

@@ -22,10 +22,12 @@ func (g *Gateway) decide(x *Exchange) *Answer {
 		// Only a token can name a tier that doesn't exist: Apply checks the rest.
 		return g.reject(x, &notSubscribed)
 	}
+	g.block(m, x.snapshot, &x.Request, x.Time)
 	var ok bool
 	if x.Ticket, ok = g.limiter.Take(x.Time, m.Checks); !ok {
 		return g.refuse(x)
 	}
+	g.tellAdmitted(x)
 	x.taken = x.resource != nil // a preflight stays charged, though nothing is forwarded
 	for i := range m.Checks {
 		if m.Checks[i].Over {
@@ -104,6 +106,7 @@ func (g *Gateway) Finish(x *Exchange, o Outcome) {
 	stats := g.stripe(x)
 	if !o.Forwarded {
 		x.Ticket.Refund(x.Time)
+		g.takeBack(x)
 		return
 	}
 	stats.forwarded.Add(1)
@@ -113,5 +116,7 @@ func (g *Gateway) Finish(x *Exchange, o Outcome) {
 	if end.IsZero() {
 		end = x.Time
 	}
-	x.Ticket.Settle(end, limiter.Bytes, x.unsettled(o))
+	n := x.unsettled(o)
+	x.Ticket.Settle(end, limiter.Bytes, n)
+	g.tell(x, end, weir.Spent{Bytes: x.toldBytes(n)})
 }

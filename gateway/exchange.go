@@ -66,9 +66,10 @@ type Exchange struct {
 	resource *resource // nil for a preflight
 	allowed  route.Methods
 	query    route.Query
-	taken    bool   // Ticket is to be settled or given back
-	settled  int64  // bytes that were charged as they went
-	stripe   uint32 // of the counters, 0 if none was chosen yet
+	taken    bool       // Ticket is to be settled or given back
+	told     weir.Spent // when it was admitted
+	settled  int64      // bytes that were charged as they went
+	stripe   uint32     // of the counters, 0 if none was chosen yet
 	scratch  *scratch
 }
 

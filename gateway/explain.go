@@ -66,6 +66,7 @@ func (g *Gateway) Explain(x *Exchange) Explanation {
 	case m.Unknown != "":
 		return e.because(&notSubscribed)
 	}
+	g.block(m, x.snapshot, &x.Request, x.Time)
 	passes := g.limiter.Peek(x.Time, m.Checks)
 	for i := range m.Checks {
 		c, s := &m.Checks[i], m.Sources[i]

@@ -37,16 +37,21 @@ type Options struct {
 	// IPv6Bits is the length of the network by which IPv6 addresses count where
 	// an address is counted; zero means 64.
 	IPv6Bits int
+	// Events say who is told of accepted calls; the zero value tells nobody.
+	Events EventOptions
 }
 
 // A Gateway decides on calls. It is safe for concurrent use.
 type Gateway struct {
-	options  Options
-	limiter  *limiter.Limiter
-	snapshot atomic.Pointer[snapshot]
-	apply    sync.Mutex // one Apply at a time
-	stats    [stripes]stripe
-	next     atomic.Uint32
+	options   Options
+	limiter   *limiter.Limiter
+	snapshot  atomic.Pointer[snapshot]
+	apply     sync.Mutex // one change of the snapshot at a time
+	overlay   overlay    // guarded by apply
+	events    *ledger    // nil: nobody is told
+	decisions decisions
+	stats     [stripes]stripe
+	next      atomic.Uint32
 }
 
 // New returns a Gateway without APIs: until the first Apply it answers 503.
@@ -60,7 +65,12 @@ func New(o Options) (*Gateway, error) {
 	if o.Authenticator == nil {
 		o.Authenticator = identity.NewAuthenticator(identity.AuthenticatorOptions{})
 	}
-	return &Gateway{options: o, limiter: o.Limiter}, nil
+	g := &Gateway{options: o, limiter: o.Limiter}
+	g.decisions.seed = limiter.NewSeed()
+	if o.Events.To != nil {
+		g.events = newLedger(o.Events)
+	}
+	return g, nil
 }
 
 // Apply makes d what the gateway serves and enforces, from the next call on.
@@ -74,6 +84,9 @@ func (g *Gateway) Apply(d Definition) error {
 	if err != nil {
 		return fmt.Errorf("apply definition: %w", err)
 	}
+	if s, err = s.under(&g.overlay); err != nil {
+		return fmt.Errorf("apply definition: %w", err)
+	}
 	g.snapshot.Store(s)
 	return nil
 }
@@ -84,8 +97,14 @@ func (g *Gateway) Ready() bool { return g.snapshot.Load() != nil }
 // sweepEvery is how often counters of ended windows are looked for.
 const sweepEvery = 5 * time.Second
 
-// Run does the gateway's housekeeping until ctx is done.
+// Run does the gateway's housekeeping until ctx is done, and tells what has been
+// spent until then: calls must have ended before.
 func (g *Gateway) Run(ctx context.Context) error {
+	var telling sync.WaitGroup
+	defer telling.Wait()
+	if g.events != nil {
+		telling.Go(func() { g.events.run(ctx) })
+	}
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
@@ -94,6 +113,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 			return nil
 		case now := <-tick.C:
 			g.limiter.Sweep(now)
+			g.decisions.sweep(now)
 		}
 	}
 }

@@ -29,7 +29,10 @@ type world struct {
 	stranger   string // the key of an application without subscriptions
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB) *world { return newWorldTold(t, EventOptions{}) }
+
+// newWorldTold is newWorld that tells somebody of accepted calls.
+func newWorldTold(t testing.TB, events EventOptions) *world {
 	t.Helper()
 	w := &world{}
 	var hashes [3]string
@@ -70,7 +73,7 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Gateway, err = New(Options{Limiter: limiter.New(limiter.Options{}), Seed: limiter.NewSeed(), Targets: targets})
+	w.Gateway, err = New(Options{Limiter: limiter.New(limiter.Options{}), Seed: limiter.NewSeed(), Targets: targets, Events: events})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/weir-project/weir"
 	"github.com/weir-project/weir/gateway/identity"
 	"github.com/weir-project/weir/gateway/route"
 	"github.com/weir-project/weir/gateway/upstream"
+	"github.com/weir-project/weir/limiter"
 	"github.com/weir-project/weir/policy"
 )
 
@@ -18,7 +20,14 @@ type snapshot struct {
 	apis      []api
 	router    *route.Router
 	directory *identity.Directory
-	set       *policy.Set
+	set       *policy.Set // with what traffic managers added
+	// What of the definition's own set events need.
+	base     *policy.Set
+	fields   weir.Fields
+	seed     limiter.Seed // of what events say
+	interval *interval
+	// templates are keys of custom rules that only traffic managers evaluate.
+	templates []*policy.KeyTemplate
 }
 
 // An api is an API with its resources compiled.
@@ -71,6 +80,8 @@ func (g *Gateway) compile(d *Definition, now time.Time) (*snapshot, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
+	s.base, s.fields, s.seed = s.set, s.set.Fields(), limiter.NewSeed()
+	s.interval = &interval{set: s.set}
 	return s, nil
 }
 

@@ -3,6 +3,7 @@ package gateway
 import (
 	"time"
 
+	"github.com/weir-project/weir"
 	"github.com/weir-project/weir/limiter"
 )
 
@@ -17,15 +18,19 @@ func (g *Gateway) Event(x *Exchange, now time.Time) bool {
 	m := &x.scratch.events
 	// The policies in force now, not those of when the stream began: a stream
 	// may last for days.
-	g.snapshot.Load().set.MatchEvents(m, &x.Request, 1)
+	s := g.snapshot.Load()
+	s.set.MatchEvents(m, &x.Request, 1)
 	if m.Denied != nil || m.Unknown != "" {
 		return false
 	}
+	g.block(m, s, &x.Request, now)
 	t, ok := g.limiter.Take(now, m.Checks)
 	if !ok {
 		g.stripe(x).refused[m.Sources[t.Refused()].Level].Add(1)
+		return false
 	}
-	return ok
+	g.tell(x, now, weir.Spent{Events: 1})
+	return true
 }
 
 // Progress charges what has passed so far to the limits on bytes, so that a
@@ -37,6 +42,7 @@ func (g *Gateway) Progress(x *Exchange, now time.Time, o Outcome) {
 	if n := x.unsettled(o); n > 0 && x.taken {
 		g.limiter.Charge(now, x.Match.Checks, limiter.Bytes, n)
 		x.settled += n
+		g.tell(x, now, weir.Spent{Bytes: x.toldBytes(n)})
 	}
 }
 

@@ -1,0 +1,226 @@
+package gateway
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-project/weir"
+	"github.com/weir-project/weir/limiter"
+	"github.com/weir-project/weir/policy"
+)
+
+// A Verdict says what became of a decision.
+type Verdict uint8
+
+// What can become of a decision.
+const (
+	Applied  Verdict = iota
+	Outdated         // an equally new or newer one on its key was there
+	Late             // its window is over
+	Unusable         // it is about nothing that the gateway can know, or there is no room
+	verdicts = int(Unusable) + 1
+)
+
+// String returns the verdict in a word.
+func (v Verdict) String() string {
+	return [verdicts]string{"applied", "outdated", "late", "unusable"}[v]
+}
+
+// Decide takes a decision of a traffic manager into account; skew is by how much
+// the issuer's clock is ahead of this node's. It reports what became of it. A
+// decision is forgotten when its window ends.
+func (g *Gateway) Decide(now time.Time, d *weir.Decision, skew time.Duration) Verdict {
+	v := g.decisions.apply(now, d, skew)
+	g.decisions.verdicts[v].Add(1)
+	return v
+}
+
+// DecideAll makes ds all the decisions that are in force of those that issuer made.
+func (g *Gateway) DecideAll(now time.Time, issuer string, ds []weir.Decision, skew time.Duration) {
+	for i := range ds {
+		g.Decide(now, &ds[i], skew)
+	}
+	g.decisions.keep(issuer, ds)
+}
+
+// maxDecisions bounds the decisions that are kept: about 300 bytes each.
+const maxDecisions = 1 << 20
+
+// decisions are those in force, by the keys that they are about.
+type decisions struct {
+	seed     limiter.Seed // of the keys of texts
+	count    atomic.Int64
+	shards   [64]decisionShard
+	verdicts [verdicts]atomic.Uint64
+}
+
+// A decisionShard has the decisions on some keys. Calls ask for keys, several
+// each, and most keys are not decided on: the filter says so at the price of one
+// read. It has a bit for each key decided on, and few others.
+type decisionShard struct {
+	filter [64]atomic.Uint64
+	mu     sync.RWMutex
+	all    map[limiter.Key]*decided
+}
+
+// A decided is a decision as it holds on this node.
+type decided struct {
+	weir.Decision
+	begins, ends time.Time      // by this node's clock
+	source       *policy.Source // to answer by, where no policy of this node has the limit
+}
+
+func (d *decisions) shard(k limiter.Key) *decisionShard {
+	return &d.shards[uint64(k)%uint64(len(d.shards))]
+}
+
+// bit returns the word and the bit of the filter for a key.
+func bit(k limiter.Key) (word, mask uint64) { return uint64(k) >> 6 & 63, 1 << (k >> 12 & 63) }
+
+// find returns the decision that throttles a key at now, or nil.
+func (d *decisions) find(k limiter.Key, now time.Time) *decided {
+	sh := d.shard(k)
+	if word, mask := bit(k); sh.filter[word].Load()&mask == 0 {
+		return nil
+	}
+	sh.mu.RLock()
+	e := sh.all[k]
+	sh.mu.RUnlock()
+	if e == nil || !e.Throttled || now.Before(e.begins) || !now.Before(e.ends) {
+		return nil
+	}
+	return e
+}
+
+// apply is [Gateway.Decide].
+func (d *decisions) apply(now time.Time, in *weir.Decision, skew time.Duration) Verdict {
+	e := &decided{Decision: *in, ends: in.Ends.Add(-skew)}
+	if !in.Begins.IsZero() {
+		e.begins = in.Begins.Add(-skew)
+	}
+	if !now.Before(e.ends) {
+		return Late
+	}
+	if in.Level != weir.LevelCustom || in.Text == "" {
+		if in.Key == 0 {
+			return Unusable
+		}
+		return d.put(in.Key, e)
+	}
+	// A gateway that has not the rule may have its key template.
+	e.source = sourceOf(in)
+	v := d.put(d.seed.Key(in.Text), e)
+	if in.Key != 0 {
+		v = d.put(in.Key, e)
+	}
+	return v
+}
+
+// foreign stands for a limit that only the traffic manager knows.
+var foreign = limiter.Limit{Count: math.MaxInt64, Window: limiter.Window{Length: time.Hour}}
+
+// sourceOf says where a check comes from that only the traffic manager makes.
+func sourceOf(d *weir.Decision) *policy.Source {
+	s := &policy.Source{Level: d.Level, Policy: d.Policy, Group: -1, Limit: &foreign}
+	s.Item = string(limiter.AppendPolicy(nil, d.Level.String()+":"+d.Policy, s.Limit))
+	s.Name = s.Item[:strings.LastIndex(s.Item, `";q=`)+1]
+	return s
+}
+
+// put keeps e under k, unless there is something as new.
+func (d *decisions) put(k limiter.Key, e *decided) Verdict {
+	sh := d.shard(k)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	was := sh.all[k]
+	switch {
+	case was != nil && !e.Newer(&was.Decision):
+		return Outdated
+	case was == nil && d.count.Load() >= maxDecisions:
+		return Unusable
+	case was == nil:
+		d.count.Add(1)
+	}
+	if sh.all == nil {
+		sh.all = make(map[limiter.Key]*decided)
+	}
+	sh.all[k] = e
+	word, mask := bit(k)
+	sh.filter[word].Or(mask)
+	return Applied
+}
+
+// keep ends the decisions of an issuer that are not among ds.
+func (d *decisions) keep(issuer string, ds []weir.Decision) {
+	in := make(map[limiter.Key]bool, len(ds))
+	for i := range ds {
+		in[ds[i].Key] = true
+	}
+	d.each(func(k limiter.Key, e *decided) bool { return e.Issuer != issuer || in[e.Key] })
+}
+
+// sweep forgets what is over at now.
+func (d *decisions) sweep(now time.Time) {
+	if d.count.Load() > 0 {
+		d.each(func(_ limiter.Key, e *decided) bool { return now.Before(e.ends) })
+	}
+}
+
+// each keeps what stay is true of, and makes the filters anew.
+func (d *decisions) each(stay func(limiter.Key, *decided) bool) {
+	for i := range d.shards {
+		sh := &d.shards[i]
+		var filter [64]uint64
+		sh.mu.Lock()
+		for k, e := range sh.all {
+			if !stay(k, e) {
+				delete(sh.all, k)
+				d.count.Add(-1)
+				continue
+			}
+			word, mask := bit(k)
+			filter[word] |= mask
+		}
+		for w := range filter {
+			sh.filter[w].Store(filter[w])
+		}
+		sh.mu.Unlock()
+	}
+}
+
+// block tells the checks of m which keys the fleet has spent.
+func (g *Gateway) block(m *policy.Match, s *snapshot, r *weir.Request, now time.Time) {
+	d := &g.decisions
+	if d.count.Load() == 0 {
+		return
+	}
+	for i := range m.Checks {
+		if !m.Sources[i].Told() {
+			continue
+		}
+		if e := d.find(m.Checks[i].Key, now); e != nil {
+			m.Checks[i].Blocked = e.ends.Sub(now)
+		}
+	}
+	for _, t := range s.templates {
+		var buf [256]byte
+		k := d.seed.Key(string(t.AppendKey(buf[:0], r)))
+		if e := d.find(k, now); e != nil {
+			addForeign(m, k, e, now)
+		}
+	}
+}
+
+// addForeign adds a check that refuses because of e: behind the custom rules.
+func addForeign(m *policy.Match, k limiter.Key, e *decided, now time.Time) {
+	i := len(m.Checks)
+	for i > 0 && m.Sources[i-1].Level > weir.LevelCustom {
+		i--
+	}
+	c := limiter.Check{Limit: e.source.Limit, Key: k, N: 1, Blocked: e.ends.Sub(now)}
+	m.Checks, m.Sources = slices.Insert(m.Checks, i, c), slices.Insert(m.Sources, i, e.source)
+}
