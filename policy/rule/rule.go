@@ -125,6 +125,7 @@ func issuesError(issues *cel.Issues) error {
 	var lines []string
 	for _, e := range issues.Errors() {
 		message := strings.Join(strings.Fields(e.Message), " ")
+		message, _, _ = strings.Cut(message, " expecting {") // all that could stand there
 		// CEL counts columns from 0, and has line -1 for the whole.
 		line, column := max(1, e.Location.Line()), max(1, e.Location.Column()+1)
 		lines = append(lines, fmt.Sprintf("%d:%d: %s", line, column, message))
