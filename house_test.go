@@ -37,7 +37,7 @@ var walls = []wall{
 	{"policy/rule", []string{".", "policy"}, []string{"cel.dev/cel-go"}},
 
 	// What travels between nodes, and how it is written.
-	{"event", []string{"."}, nil},
+	{"event", []string{".", "limiter"}, nil},
 	{"broker", []string{".", "limiter", "policy"}, nil},
 	{"broker/link", []string{"broker"}, nil},
 	{"broker/memory", []string{"broker", "broker/link"}, nil},
