@@ -266,9 +266,13 @@ func TestOpenWindows(t *testing.T) {
 		t.Skip(err)
 	}
 	windows := []limiter.Window{
-		{Length: time.Millisecond}, {Length: time.Minute}, {Length: 200 * 365 * 24 * time.Hour},
-		{Calendar: limiter.Day}, {Calendar: limiter.Week, Every: 2, Location: time.UTC},
-		{Calendar: limiter.Month, Location: berlin}, {Calendar: limiter.Year, Every: 10000, Location: berlin},
+		{Length: time.Millisecond},
+		{Length: time.Minute},
+		{Length: 200 * 365 * 24 * time.Hour},
+		{Calendar: limiter.Day},
+		{Calendar: limiter.Week, Every: 2, Location: time.UTC},
+		{Calendar: limiter.Month, Location: berlin},
+		{Calendar: limiter.Year, Every: 10000, Location: berlin},
 	}
 	var e event.Encoder
 	for i := range 3 { // windows of events may come in any order

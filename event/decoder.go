@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// MaxBatch is how many bytes a batch has at most, unless its [Decoder] says
-	// otherwise, and MaxEvents how many events it has in any case.
-	MaxBatch  = 1 << 20
+	// MaxBatch is how many bytes a batch has at most, unless its [Decoder] says otherwise.
+	MaxBatch = 1 << 20
+	// MaxEvents is how many events a batch has at most.
 	MaxEvents = 1 << 16
 
 	maxTexts = 1 << 16 // of one Body

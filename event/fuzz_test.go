@@ -17,8 +17,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add(batch(&header, bodyOf(good(), good().bytes(22, "\x01").varint(22, 2))))
 	f.Add(append([]byte(string(sample())), event.AppendHeader(nil, &header)...))
 	f.Add([]byte(raw(batch(&header)).bytes(2, string(raw{}.bytes(2, "\x33\x34")))))
-	var d event.Decoder // which is used again and again, as in servers
 	f.Fuzz(func(t *testing.T, p []byte) {
+		var d event.Decoder
 		var h event.Header
 		var got []told
 		next := 0

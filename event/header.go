@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-	"unicode/utf8"
 )
 
 // maxNode bounds the name of a gateway, in bytes.
@@ -32,7 +31,7 @@ func (h *Header) parse(r *reader) {
 	for r.more() {
 		switch tag := r.tag(); tag {
 		case field(1, length):
-			h.Node = r.text()
+			h.Node = r.utf8()
 		case field(2, fixed64):
 			h.Incarnation = r.fixed64()
 		case field(3, varint):
@@ -58,8 +57,6 @@ func (h *Header) check(events int) error {
 	switch {
 	case len(h.Node) > maxNode:
 		return fmt.Errorf("header: node has %d bytes, at most %d are read", len(h.Node), maxNode)
-	case !utf8.ValidString(h.Node):
-		return errors.New("header: node is no UTF-8")
 	case h.Incarnation == 0:
 		return errors.New("header: there is no incarnation")
 	case h.Sent.IsZero():

@@ -37,7 +37,7 @@ var schema = sync.OnceValues(func() (protoreflect.FileDescriptor, error) {
 		return nil, err
 	}
 	file := &descriptorpb.FileDescriptorProto{
-		Name: proto.String("event.proto"), Package: proto.String("weir.event.v1"), Syntax: proto.String("proto3"),
+		Name: new("event.proto"), Package: new("weir.event.v1"), Syntax: new("proto3"),
 	}
 	enums := map[string]bool{}
 	for _, m := range regexp.MustCompile(`(?m)^enum (\w+)`).FindAllStringSubmatch(string(text), -1) {
@@ -61,7 +61,7 @@ var schema = sync.OnceValues(func() (protoreflect.FileDescriptor, error) {
 			addField(message, enums, m)
 		} else if m := protoValue.FindStringSubmatch(line); m != nil {
 			n, _ := strconv.Atoi(m[2])
-			enum.Value = append(enum.Value, &descriptorpb.EnumValueDescriptorProto{Name: &m[1], Number: proto.Int32(int32(n))})
+			enum.Value = append(enum.Value, &descriptorpb.EnumValueDescriptorProto{Name: &m[1], Number: new(int32(n))})
 		} else if line != "" && line != "}" && line != `syntax = "proto3";` && line != "package weir.event.v1;" {
 			panic("event.proto: a line that the test can't read: " + line)
 		}
@@ -72,12 +72,12 @@ var schema = sync.OnceValues(func() (protoreflect.FileDescriptor, error) {
 func addField(message *descriptorpb.DescriptorProto, enums map[string]bool, m []string) {
 	n, _ := strconv.Atoi(m[4])
 	f := &descriptorpb.FieldDescriptorProto{
-		Name: &m[3], Number: proto.Int32(int32(n)), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+		Name: &m[3], Number: new(int32(n)), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
 	}
 	if t, ok := scalars[m[2]]; ok {
 		f.Type = t.Enum()
 	} else {
-		f.TypeName = proto.String(".weir.event.v1." + m[2])
+		f.TypeName = new(".weir.event.v1." + m[2])
 		f.Type = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum()
 		if enums[m[2]] {
 			f.Type = descriptorpb.FieldDescriptorProto_TYPE_ENUM.Enum()
@@ -87,8 +87,8 @@ func addField(message *descriptorpb.DescriptorProto, enums map[string]bool, m []
 	case "repeated ":
 		f.Label = descriptorpb.FieldDescriptorProto_LABEL_REPEATED.Enum()
 	case "optional ":
-		f.Proto3Optional, f.OneofIndex = proto.Bool(true), proto.Int32(int32(len(message.OneofDecl)))
-		message.OneofDecl = append(message.OneofDecl, &descriptorpb.OneofDescriptorProto{Name: proto.String("_" + m[3])})
+		f.Proto3Optional, f.OneofIndex = new(true), new(int32(len(message.OneofDecl)))
+		message.OneofDecl = append(message.OneofDecl, &descriptorpb.OneofDescriptorProto{Name: new("_" + m[3])})
 	}
 	message.Field = append(message.Field, f)
 }
@@ -141,17 +141,4 @@ func (g generic) list(name string) []generic {
 		out[i] = generic{l.Get(i).Message()}
 	}
 	return out
-}
-
-// set sets fields by name, to what protoreflect takes of their types.
-func (g generic) set(fields map[string]any) generic {
-	for name, v := range fields {
-		g.Set(g.field(name), protoreflect.ValueOf(v))
-	}
-	return g
-}
-
-// add adds a message to a repeated field.
-func (g generic) add(name string) generic {
-	return generic{g.Mutable(g.field(name)).List().AppendMutable().Message()}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"unicode/utf8"
 )
 
 // The codecs are written by hand, upon encoding/binary. Messages as generated
@@ -88,6 +89,7 @@ var (
 	errVarint  = errors.New("a number has more than 64 bits")
 	errField   = errors.New("there is no field of that number")
 	errKind    = errors.New("there is no field of that kind")
+	errUTF8    = errors.New("a text is no UTF-8")
 	errNesting = errors.New("groups are nested too deep")
 )
 
@@ -178,6 +180,15 @@ func (r *reader) text() string {
 	}
 	r.i += int(n)
 	return r.s[r.i-int(n) : r.i]
+}
+
+// utf8 reads a text that must be UTF-8.
+func (r *reader) utf8() string {
+	s := r.text()
+	if !utf8.ValidString(s) {
+		r.fail(errUTF8)
+	}
+	return s
 }
 
 // message reads a message.

@@ -326,7 +326,7 @@ func TestBadBatches(t *testing.T) {
 		{"no time", with(func(h *event.Header) { h.Sent = time.Time{} }), "batch: header: there is no time of sending"},
 		{"no seq", with(func(h *event.Header) { h.Seq = 0 }), "batch: header: there are events, and no seq"},
 		{"no restatement", with(func(h *event.Header) { h.Restates = false }), "batch: header: it is the first part of no restatement"},
-		{"node", raw{}.bytes(1, string(raw{}.bytes(1, "\xff"))), "batch: header: node is no UTF-8"},
+		{"node", raw{}.bytes(1, string(raw{}.bytes(1, "\xff"))), "batch: header: at byte 5: a text is no UTF-8"},
 		{"long node", raw{}.bytes(1, string(raw{}.bytes(1, strings.Repeat("n", 256)))), "batch: header: node has 256 bytes, at most 255 are read"},
 		{"bad field in the header", raw{}.bytes(1, "\x02\x00"), "batch: header: at byte 2: there is no field of that number"},
 		{"cut text", raw(batch(&header)).bytes(2, string(raw{}.bytes(1, "abc")[:3])), "batch: at byte 48: it ends within a field"},
