@@ -138,6 +138,24 @@ func (v value) backends() (urls []string, ok bool) {
 	return urls, ok
 }
 
+// checkThroughput warns of a maximum throughput of backends that there are none of.
+func (d *openAPI) checkThroughput() {
+	at, ok := d.at("x-weir-max-throughput")
+	if b := d.out.backend; ok && b != nil {
+		api := &d.out.api
+		production, sandbox := api.Production != nil, api.Sandbox != nil
+		for _, r := range api.Resources {
+			production, sandbox = production || r.Production != nil, sandbox || r.Sandbox != nil
+		}
+		if b.Production != nil && !production {
+			at.warn("productionMaxCount has no effect: the API has no production endpoints")
+		}
+		if b.Sandbox != nil && !sandbox {
+			at.warn("sandboxMaxCount has no effect: the API has no sandbox endpoints")
+		}
+	}
+}
+
 // checkURL says what is wrong with the URL of a backend, "" if nothing is.
 func checkURL(text string) string {
 	u, err := url.Parse(text)

@@ -52,6 +52,7 @@ func readDefinition(name string, text []byte, r *report) *definitionFile {
 	d.readPaths()
 	if len(r.faults) == before {
 		d.checkEndpoints()
+		d.checkThroughput()
 	}
 	return d.out
 }
