@@ -75,7 +75,7 @@ var walls = []wall{
 	{"load", []string{"gateway/listen/socket"}, nil},
 
 	// Thin: commands, and the process around them.
-	{"cli", []string{".", "app", "config", "gateway", "gateway/project"}, []string{"github.com/spf13/cobra"}},
+	{"cli", []string{".", "app", "config", "gateway", "gateway/project", "load"}, []string{"github.com/spf13/cobra", "golang.org/x/sys"}},
 	{"cmd/weir", []string{"cli"}, nil},
 	{"examples/petstore", nil, nil},
 

@@ -116,6 +116,7 @@ func newRoot(e Env) *cobra.Command {
 	root.AddCommand(
 		newInit(), newImport(), newKey(), newValidate(e), newBuild(),
 		newGateway(e), newExplain(e), newDemo(e),
+		newLoad(e),
 		newVersion(), newDocs(root),
 	)
 	return root
