@@ -168,3 +168,35 @@ func TestWork(t *testing.T) {
 		t.Error("work was taken for abuse")
 	}
 }
+
+// TestLateUpdates takes sixteen large answers at a time, and only then says so, twice
+// for each piece, as a client does whose own side was busy: the connection must live.
+func TestLateUpdates(t *testing.T) {
+	const streams, size = 16, 1 << 20
+	url := backend(t, func(w http.ResponseWriter, r *http.Request) { io.CopyN(w, zeros{}, size) })
+	p := &pipeline{}
+	d := open(t, p, Options{}, url)
+	c := dial(t, d)
+	c.WriteSettings(h2.Setting{ID: h2.SettingInitialWindowSize, Val: 2 * size})
+	c.WriteWindowUpdate(0, 2*streams*size)
+	for i := range uint32(streams) {
+		c.head(2*i+1, true)
+	}
+	if err := c.send(); err != nil {
+		t.Fatal(err)
+	}
+	if all, _, err := c.replies(streams); err != nil || len(all[1].body) != size {
+		t.Fatalf("got %d streams, %v", len(all), err)
+	}
+	for range streams * size / maxFrame {
+		c.WriteWindowUpdate(0, maxFrame)
+		c.WriteWindowUpdate(1, maxFrame)
+	}
+	c.head(2*streams+1, true)
+	if err := c.send(); err != nil {
+		t.Fatal(err)
+	}
+	if all, away, err := c.replies(1); err != nil || all[2*streams+1].status != "200" || d.Stats().Abusive != 0 {
+		t.Errorf("got %v, GOAWAY %v, %v: work was taken for abuse", all, away, err)
+	}
+}

@@ -42,7 +42,10 @@ const (
 	// send pays for: a client may acknowledge each half kilobyte.
 	creditPerFrame = 4
 	bytesPerCredit = 512
-	creditCeiling  = 1 << 20 // keeps the sums small
+	// creditCeiling is how many control frames can be paid for in advance. A client
+	// that takes many answers at a time has megabytes of each under way, and tells
+	// of them when its own side is free: long after, and at once.
+	creditCeiling = 1 << 16
 	// refill is the time that pays for one frame of each class.
 	refill = time.Second / 20
 )
@@ -52,7 +55,9 @@ const (
 // were answered, or that the client makes us reset; frames that only ask to be
 // acknowledged or ignored. A client has an allowance of each, which comes back
 // with the frames of answers that we send it, and slowly with time. A client at
-// work never gets near its end; a flood is through in an instant.
+// work never gets near its end; a flood is through in an instant. What is sent pays
+// for later control frames, too, but a reset costs a call, so nobody has more of
+// those to come than the allowance.
 //
 // The methods for what is received and those for what is sent may be called
 // concurrently, each by one goroutine at a time.
@@ -125,7 +130,9 @@ func (b *budget) earn() {
 		b.at = now
 	}
 	answered := b.answered.Swap(0)
-	gains := [classes]int32{resets: answered, control: b.credit.Swap(0), refusals: answered}
+	credit := min(b.credit.Load(), allowances[control]-b.left[control])
+	b.credit.Add(-credit) // the rest is kept
+	gains := [classes]int32{resets: answered, control: credit, refusals: answered}
 	for class, gain := range gains {
 		b.left[class] = min(b.left[class]+gain+ticks, allowances[class])
 	}

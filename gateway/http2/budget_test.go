@@ -62,6 +62,14 @@ func TestBudget(t *testing.T) {
 			{sent: true, n: 1, kind: frameData, bytes: 1},
 			{n: 100, kind: window, want: 3}, // the one that was too much is owed
 		}},
+		{"data pays for control frames that come late, and all at once", []step{
+			{sent: true, n: 1000, kind: frameData, bytes: 16 << 10},
+			{n: 40_000, kind: window, want: 36_000 + 150},
+		}},
+		{"but not without end", []step{
+			{sent: true, n: 10_000, kind: frameData, bytes: 16 << 10},
+			{n: 100_000, kind: window, want: creditCeiling + 20 + 150},
+		}},
 		{"time pays for 20 a second", []step{
 			{n: 150, kind: ping, want: 150},
 			{wait: time.Second, n: 30, kind: ping, want: 20},
