@@ -58,6 +58,7 @@ func newBackend(t testing.TB, name string) *backend {
 func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/echo" {
 		b.record(r, "")
+		_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/2 always is
 		_, _ = io.Copy(w, r.Body) // the client may go; that is its test's matter
 		return
 	}

@@ -28,6 +28,9 @@ func TestBadStart(t *testing.T) {
 	}
 	half := filepath.Join(t.TempDir(), "half.weir")
 	replace(t, half, good[:len(good)/2])
+	other, tricky := filepath.Join(t.TempDir(), "other.weir"), filepath.Join(t.TempDir(), "tricky.weir")
+	replace(t, other, forge(t, good, "weir\r\n\x1a\n\x00\x01", "weir\r\n\x1a\n\x00\x02"))
+	replace(t, tricky, forge(t, good, "apis.json", "../x.json"))
 	taken := strings.TrimPrefix(b.URL, "http://127.0.0.1:")
 	for _, test := range []struct {
 		name string
@@ -43,6 +46,8 @@ func TestBadStart(t *testing.T) {
 		{"no such configuration", []string{p.artifact(), "--config", "nowhere.conf"}, 1, "nowhere.conf"},
 		{"no such artifact", []string{"nowhere.weir", "--config", conf("")}, 1, "nowhere.weir"},
 		{"half an artifact", []string{half, "--config", conf("[management]\nport = -1\n")}, 1, "half.weir"},
+		{"an artifact of another version", []string{other, "--config", conf("[management]\nport = -1\n")}, 1, "version 2"},
+		{"an artifact with a path in it", []string{tricky, "--config", conf("[management]\nport = -1\n")}, 1, "tricky.weir"},
 		{"a project", []string{p.path(), "--config", conf("")}, 1, "build"},
 		{"a port that is taken", []string{p.artifact(), "--config", conf("[listenerConfig]\nhost = \"127.0.0.1\"\nhttpPort = " + taken + "\n[management]\nport = -1\n")}, 1, taken},
 		{"no argument", nil, 2, "ARTIFACT"},

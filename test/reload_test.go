@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 )
 
 const reloadAPI = `
@@ -278,7 +279,7 @@ func oneRefusal(t *testing.T, lines []string) {
 }
 
 // TestBadProjectIsNotBuilt builds projects that are wrong: each has exit code 1,
-// says where, and leaves the artifact that was there.
+// says where in one line, soon, and leaves the artifact that was there.
 func TestBadProjectIsNotBuilt(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t, "one")
@@ -288,27 +289,47 @@ func TestBadProjectIsNotBuilt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const pizza, apps = "api_definitions/pizza.yaml", "applications.yaml"
+	fine := "{description: fine}"
+	bomb := "x-bomb:\n  - &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+	for i := range 9 {
+		bomb += "  - &a" + itoa(i+1) + " [" + strings.Repeat("*a"+itoa(i)+", ", 10) + "]\n"
+	}
 	for _, test := range []struct{ what, file, text, want string }{
 		{"negative count", "policies.yaml", plan("{count: -1, unitTime: 1, timeUnit: day}"), "policies.yaml:2"},
 		{"unknown unit", "policies.yaml", plan("{count: 1, unitTime: 1, timeUnit: fortnight}"), "policies.yaml:2"},
 		{"unknown key", "policies.yaml", plan("{count: 1, unitTime: 1, timeUnit: day, colour: red}"), "policies.yaml:2"},
 		{"no such tier", "applications.yaml", strings.Replace(reloadApplications, "Plan", "Platinum", 1), "Platinum"},
-		{"not YAML", "applications.yaml", "applications: [", "applications.yaml:"},
-		{"not OpenAPI", "api_definitions/pizza.yaml", "hello: world\n", "pizza.yaml"},
-		{"outside reference", "api_definitions/pizza.yaml", strings.Replace(reloadAPI, "{description: fine}", "{$ref: 'file:///etc/passwd'}", 1), "pizza.yaml"},
+		{"no hash of a key", apps, strings.Replace(reloadApplications, "owner: ann,", "owner: ann, keys: [{type: PRODUCTION, hash: 'weir_x'}],", 1), "applications.yaml:3"},
+		{"not YAML", apps, "applications: [", "applications.yaml:"},
+		{"not OpenAPI", pizza, "hello: world\n", "pizza.yaml"},
+		{"a file outside", pizza, strings.Replace(reloadAPI, fine, "{$ref: 'file:///etc/passwd'}", 1), "pizza.yaml:8"},
+		{"a path outside", pizza, strings.Replace(reloadAPI, fine, "{$ref: '../../../../etc/passwd'}", 1), "pizza.yaml:8"},
+		{"a URL outside", pizza, strings.Replace(reloadAPI, fine, "{$ref: '"+b.URL+"/x.yaml#/a'}", 1), "pizza.yaml:8"},
+		{"a bomb of aliases", pizza, reloadAPI + bomb, "pizza.yaml:"},
+		{"10 000 nested lists", pizza, reloadAPI + "x-a: " + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + "\n", "pizza.yaml:9"},
+		{"10 000 nested mappings", pizza, reloadAPI + "x-a: " + strings.Repeat("{a: ", 10_000) + "b" + strings.Repeat("}", 10_000) + "\n", "pizza.yaml:9"},
+		{"a gigantic file", pizza, reloadAPI + "x-a: " + strings.Repeat("a", 20<<20) + "\n", "pizza.yaml"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			all := files{"policies.yaml": plan("{count: 10, unitTime: 1, timeUnit: day}"), "applications.yaml": reloadApplications, "api_definitions/pizza.yaml": reloadAPI}
 			all[test.file] = test.text
 			p.write(all)
 			for _, command := range []string{"build", "validate"} {
+				began := time.Now()
 				r := weir(t, p.home, command, name)
-				if r.code != 1 || !strings.Contains(r.stderr+r.stdout, test.want) {
-					t.Errorf("weir %s: exit code %d, without %q:\n%s%s", command, r.code, test.want, r.stdout, r.stderr)
+				if text := r.stderr + r.stdout; r.code != 1 || strings.Count(text, "\n") != 1 || !strings.Contains(text, test.want) {
+					t.Errorf("weir %s: exit code %d, want one line with %q:\n%s%s", command, r.code, test.want, r.stdout, r.stderr)
+				}
+				if d := time.Since(began); d > 5*time.Second {
+					t.Errorf("weir %s took %s", command, d)
 				}
 			}
 			if now, err := os.ReadFile(p.artifact()); err != nil || !bytes.Equal(now, good) {
 				t.Errorf("the artifact has changed: %v", err)
+			}
+			if b.hits() != 0 {
+				t.Error("a URL was asked for what it names")
 			}
 		})
 	}

@@ -4,9 +4,13 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"hash/crc32"
+	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -159,6 +163,42 @@ func TestEventStream(t *testing.T) {
 		if numbers < 3 || numbers > 5 {
 			t.Errorf("%d events passed, the limit is 5", numbers)
 		}
+	}
+}
+
+// TestLargeBodies echoes bodies that are larger together than the memory that the
+// gateway may take: they come back as they were, while they are still being sent.
+func TestLargeBodies(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, "one")
+	p := newProject(t, b.URL, files{"policies.yaml": generous, "api_definitions/pet.yaml": openAPI("x-wso2-production-endpoints: {urls: [BACKEND]}")})
+	p.binary = plain // for memory is looked at
+	g := p.serve("")
+	const size, each, most = 8 << 20, 8, 96 << 10
+	var all sync.WaitGroup
+	for i, c := range []*client{g.h1(t), g.h2c(t)} {
+		for range each {
+			all.Go(func() {
+				sent, came := crc32.NewIEEE(), crc32.NewIEEE()
+				body := io.TeeReader(io.LimitReader(rand.NewChaCha8([32]byte{byte(i)}), size), sent)
+				resp, err := c.http.Post(c.base+"/pet/echo", "application/octet-stream", body)
+				if err != nil {
+					t.Errorf("client %d: %v", i, err)
+					return
+				}
+				defer resp.Body.Close()
+				n, err := io.Copy(came, resp.Body)
+				if err != nil || resp.StatusCode != 200 || n != size || came.Sum32() != sent.Sum32() {
+					t.Errorf("client %d: status %d, %d bytes of %d, %v", i, resp.StatusCode, n, size, err)
+				}
+			})
+		}
+	}
+	all.Wait()
+	got := memoryOf(t, g.cmd.Process.Pid, "VmHWM")
+	t.Logf("the gateway took %d KiB", got)
+	if got > most {
+		t.Errorf("the gateway took %d KiB for bodies of %d KiB, want %d", got, 2*each*size>>10, most)
 	}
 }
 
