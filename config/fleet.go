@@ -34,15 +34,14 @@ type TrafficRole struct {
 
 // Events is the section events.
 type Events struct {
-	Flush        time.Duration `toml:"flush" min:"1ms" max:"1s" doc:"How long events are collected, and equal ones merged, before they are sent."`
-	MaxEvents    int           `toml:"max_events" min:"1" max:"10000" doc:"Different events after which they are sent at once."`
-	QueueBytes   Size          `toml:"queue_bytes" min:"64KiB" max:"16GiB" doc:"Events that wait while a traffic manager is away; beyond it the oldest are dropped, and counted."`
-	QueueAge     time.Duration `toml:"queue_age" min:"1s" max:"10m" doc:"How long they wait."`
-	Ledger       Size          `toml:"ledger" min:"64KiB" max:"16GiB" doc:"Memory for what was sent of windows that are open, which a traffic manager that was restarted is told again. Beyond it, what was sent longest ago can't be."`
-	CAFile       string        `toml:"ca_file" kind:"file" doc:"Certificate authorities for traffic managers in PEM, or their own certificates; empty means the authorities of the system. On loopback any certificate is taken."`
-	Fingerprints []string      `toml:"fingerprints" doc:"SHA-256 of certificates of traffic managers that are believed besides, in hexadecimal digits. A traffic manager that made its own certificate logs it."`
-	CertFile     string        `toml:"cert_file" kind:"file" doc:"Certificate with which the gateway shows itself to traffic managers, in PEM."`
-	KeyFile      string        `toml:"key_file" kind:"file" doc:"Private key of cert_file in PEM."`
+	Flush      time.Duration `toml:"flush" min:"1ms" max:"1s" doc:"How long events are collected, and equal ones merged, before they are sent."`
+	MaxEvents  int           `toml:"max_events" min:"1" max:"10000" doc:"Different events after which they are sent at once."`
+	QueueBytes Size          `toml:"queue_bytes" min:"64KiB" max:"16GiB" doc:"Events that wait while a traffic manager is away; beyond it the oldest are dropped, and counted."`
+	QueueAge   time.Duration `toml:"queue_age" min:"1s" max:"10m" doc:"How long they wait."`
+	Ledger     Size          `toml:"ledger" min:"64KiB" max:"16GiB" doc:"Memory for what was sent of windows that are open, which a traffic manager that was restarted is told again. Beyond it, what was sent longest ago can't be."`
+	CAFile     string        `toml:"ca_file" kind:"file" doc:"Certificate authorities for traffic managers in PEM, or the certificates that these made for themselves (server.pem in node.data, there). Empty means the authorities of the system; on loopback any certificate is then taken."`
+	CertFile   string        `toml:"cert_file" kind:"file" doc:"Certificate with which the gateway shows itself to traffic managers, in PEM."`
+	KeyFile    string        `toml:"key_file" kind:"file" doc:"Private key of cert_file in PEM."`
 }
 
 // The types of broker.

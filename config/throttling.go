@@ -48,7 +48,7 @@ type URLGroup struct {
 type APIM struct {
 	User             string   `toml:"username" doc:"User for events: whom a traffic manager lets in, and as whom a gateway asks."`
 	Password         Secret   `toml:"password" doc:"Password of username. The default is believed on loopback only."`
-	Publish          bool     `toml:"enable_data_publishing" doc:"Whether the gateway tells the traffic managers of apim.throttling.url_group what it lets pass."`
+	Publish          bool     `toml:"enable_data_publishing" doc:"Whether the gateway tells traffic managers what it lets pass: those of apim.throttling.url_group or, with 'weir serve --role all', that of its own process. Without it the gateway holds limits alone."`
 	ReceiverUser     string   `toml:"receiver_username" doc:"User as whom the gateway sends events; empty is username, as is the password."`
 	ReceiverPassword Secret   `toml:"receiver_password" doc:"Password of receiver_username."`
 	Receivers        string   `toml:"receiver_url" doc:"Groups of traffic managers in one text, instead of apim.throttling.url_group: {tcp://a:9611,tcp://b:9611},{tcp://c:9611|tcp://d:9611}. A comma balances load, | fails over."`

@@ -123,16 +123,17 @@ func (c *Config) microUplink(add adder) *Uplink {
 func (c *Config) serveUplink(add adder) *Uplink {
 	a := &c.APIM
 	u := &Uplink{Denies: a.Denies, Login: or(Login{a.ReceiverUser, a.ReceiverPassword}, Login{a.User, a.Password})}
-	if a.Publish {
-		for i := range c.URLGroups {
-			g := &c.URLGroups[i]
-			u.group("apim.throttling.url_group", i, "traffic_manager_urls", g.URLs, g.AuthURLs, g.Type, add)
-		}
-		if a.Receivers != "" && len(c.URLGroups) > 0 {
-			add("apim.throttling", 0, "receiver_url", "and [[apim.throttling.url_group]] are both there; groups can stand in one place only")
-		} else {
-			u.receivers(a.Receivers, add)
-		}
+	if !a.Publish {
+		return nil
+	}
+	for i := range c.URLGroups {
+		g := &c.URLGroups[i]
+		u.group("apim.throttling.url_group", i, "traffic_manager_urls", g.URLs, g.AuthURLs, g.Type, add)
+	}
+	if a.Receivers != "" && len(c.URLGroups) > 0 {
+		add("apim.throttling", 0, "receiver_url", "and [[apim.throttling.url_group]] are both there; groups can stand in one place only")
+	} else {
+		u.receivers(a.Receivers, add)
 	}
 	if len(u.Groups) == 0 && c.Role != All {
 		return nil

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -187,11 +186,6 @@ func (c *Config) checkFleet(add adder) {
 	if n := len(c.Node.Secret); n > 0 && n < 16 {
 		add("node", 0, "secret", "has %d characters; 16 or more are hard to guess", n)
 	}
-	for _, text := range c.Events.Fingerprints {
-		if _, err := ParseFingerprint(text); err != nil {
-			add("events", 0, "fingerprints", "%v", err)
-		}
-	}
 	if c.Distributed.Enable {
 		add("apim.distributed_throttling", 0, "enable", "needs counters shared through Redis or Valkey, which are not built yet: "+
 			"leave it false, and gateways send every event to each traffic manager, so that limits hold all the same")
@@ -212,20 +206,10 @@ func (c *Config) checkFleet(add adder) {
 	if c.APIM.User == "" || strings.Contains(c.APIM.User, ":") {
 		add("apim.throttling", 0, "username", "must not be empty or have a colon in it")
 	}
-	c.topic(add)
-}
-
-// ParseFingerprint returns the SHA-256 of a certificate of its hexadecimal digits,
-// which may have colons between them and sha256: before them.
-func ParseFingerprint(text string) ([32]byte, error) {
-	var sum [32]byte
-	digits := strings.ReplaceAll(strings.TrimPrefix(strings.ToLower(text), "sha256:"), ":", "")
-	b, err := hex.DecodeString(digits)
-	if err != nil || len(b) != len(sum) {
-		return sum, fmt.Errorf("must be 64 hexadecimal digits, not %q", text)
+	if c.APIM.Password == "" {
+		add("apim.throttling", 0, "password", "must not be empty: nobody could talk to the traffic manager")
 	}
-	copy(sum[:], b)
-	return sum, nil
+	c.topic(add)
 }
 
 // check reports what is wrong with the issuer as a whole.
