@@ -59,7 +59,7 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/echo" {
 		b.record(r, "")
 		_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/2 always is
-		_, _ = io.Copy(w, r.Body) // the client may go; that is its test's matter
+		_, _ = io.Copy(w, r.Body)                            // the client may go; that is its test's matter
 		return
 	}
 	body, _ := io.ReadAll(r.Body)
