@@ -77,6 +77,7 @@ type Reply struct {
 	Shares string
 	// Decisions are those made since the version that the header named; if All,
 	// they are all that are in force, and those that are not among them are not.
+	// Those that have no issuer are of Issuer.
 	Decisions []weir.Decision
 	All       bool
 	// Version is that of the decisions after these.

@@ -197,6 +197,13 @@ func (r *reader) message() reader {
 	return reader{s: r.s[:r.i], i: r.i - len(s)}
 }
 
+// within ends r if the message inner, which is a part of it, is wrong.
+func (r *reader) within(inner *reader) {
+	if inner.err != nil && r.err == nil {
+		r.i, r.err = len(r.s), inner.err
+	}
+}
+
 // skip passes over the value of a field.
 func (r *reader) skip(tag uint64) { r.skipIn(tag, 0) }
 
