@@ -11,6 +11,11 @@ import (
 	"time"
 )
 
+// fairWait is for how long a client must have waited for an answer to give it up at no
+// cost. So many calls as may be open are then no flood, and a client whose backend
+// hangs has no other way.
+const fairWait = time.Second
+
 // maxContinuation is in how many frames a header may come, beyond the first.
 const maxContinuation = 32
 
@@ -152,7 +157,9 @@ func (g *guard) received(f *frame) bool {
 		g.continuations, g.open = 0, f.flags&flagEndHeaders == 0
 		g.streams.begun(f.stream)
 	case frameRSTStream:
-		g.streams.end(f.stream)
+		if g.streams.end(f.stream) >= fairWait {
+			return true
+		}
 	case frameContinuation:
 		g.open = f.flags&flagEndHeaders == 0
 		if g.continuations++; g.continuations > maxContinuation {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	h2 "golang.org/x/net/http2"
@@ -163,5 +164,50 @@ func TestGuardAllocatesNothing(t *testing.T) {
 		g.Write(b.Bytes())
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestGuardPatience has a client give up all that it may have open, again and again:
+// at once that is a flood, after a while it is what clients do whose backend hangs.
+func TestGuardPatience(t *testing.T) {
+	for _, tt := range []struct {
+		pause time.Duration
+		want  error
+	}{{0, errAbuse}, {fairWait - time.Millisecond, errAbuse}, {fairWait, io.EOF}} {
+		synctest.Test(t, func(t *testing.T) {
+			g, peer := pipeGuard(t)
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				defer peer.Close()
+				var b bytes.Buffer
+				b.WriteString(h2.ClientPreface)
+				f := h2.NewFramer(&b, nil)
+				for id, rounds := uint32(1), 0; rounds < 5; id, rounds = id+200, rounds+1 {
+					for i := range uint32(100) {
+						f.WriteHeaders(h2.HeadersFrameParam{StreamID: id + 2*i, BlockFragment: []byte("x"), EndHeaders: true, EndStream: true})
+					}
+					peer.Write(b.Bytes())
+					b.Reset()
+					time.Sleep(tt.pause)
+					for i := range uint32(100) {
+						f.WriteRSTStream(id+2*i, h2.ErrCodeCancel)
+					}
+					if _, err := peer.Write(b.Bytes()); err != nil {
+						return
+					}
+					b.Reset()
+				}
+			}()
+			go io.Copy(io.Discard, peer)
+			_, err := io.Copy(io.Discard, g)
+			if err == nil {
+				err = io.EOF
+			}
+			if g.Close(); !errors.Is(err, tt.want) {
+				t.Errorf("given up after %v: got %v, want %v", tt.pause, err, tt.want)
+			}
+			<-ended
+		})
 	}
 }

@@ -21,14 +21,14 @@ const (
 // Its methods may be called concurrently, but begun and wait by one goroutine.
 type pending struct {
 	mu    sync.Mutex
-	open  map[uint32]struct{}
-	last  uint32        // highest stream begun
-	fresh bool          // streams have begun since the last wait
-	ended chan struct{} // tells that some have ended
+	open  map[uint32]time.Time // since when
+	last  uint32               // highest stream begun
+	fresh bool                 // streams have begun since the last wait
+	ended chan struct{}        // tells that some have ended
 }
 
 func newPending() pending {
-	return pending{open: map[uint32]struct{}{}, ended: make(chan struct{}, 1)}
+	return pending{open: map[uint32]time.Time{}, ended: make(chan struct{}, 1)}
 }
 
 // begun notes the head of a request; that of its end, if it has one, is none.
@@ -38,23 +38,25 @@ func (p *pending) begun(stream uint32) {
 	}
 	p.last, p.fresh = stream, true
 	p.mu.Lock()
-	p.open[stream] = struct{}{}
+	p.open[stream] = time.Now()
 	p.mu.Unlock()
 }
 
-// end notes that a stream was answered or reset. It may be told more than once.
-func (p *pending) end(stream uint32) {
+// end notes that a stream was answered or reset, and returns for how long it was
+// pending. It may be told more than once; then that is zero.
+func (p *pending) end(stream uint32) time.Duration {
 	p.mu.Lock()
-	_, open := p.open[stream]
+	since, open := p.open[stream]
 	delete(p.open, stream)
 	p.mu.Unlock()
 	if !open {
-		return
+		return 0
 	}
 	select {
 	case p.ended <- struct{}{}:
 	default:
 	}
+	return time.Since(since)
 }
 
 func (p *pending) count() int {
