@@ -13,18 +13,20 @@ import (
 // A Batch is what one call of a gateway tells, on its way to be counted. It is for
 // one goroutine, from [Manager.Begin] to End.
 type Batch struct {
-	manager     *Manager
-	set         *policy.Set
-	verdict     verdict
-	restates    bool
-	incarnation uint64 // zero: the gateway has none
-	told        [2]uint64
-	now         time.Time
-	shift       time.Duration // what is added to the gateway's times
-	latest      time.Time     // no event is taken to be later
-	oldest      time.Time     // of the events, zero if there are none
-	match       policy.Match
-	text        []byte
+	manager  *Manager
+	set      *policy.Set
+	verdict  verdict
+	node     *node // nil: the gateway numbers nothing
+	restates bool
+	// What the gateway knows: a run of a manager, and the version of its decisions.
+	knows, version uint64
+	now            time.Time
+	shift          time.Duration // what is added to the gateway's times
+	latest         time.Time     // no event is taken to be later
+	oldest         time.Time     // of the events, zero if there are none
+	match          policy.Match
+	bounds         [bounds]span // by the index of a check
+	text           []byte
 	tally
 }
 
@@ -37,19 +39,19 @@ func (m *Manager) Begin(now time.Time, h *event.Header) *Batch {
 	b := m.batches.Get().(*Batch)
 	b.now = now.Round(0)
 	b.set = m.set.Load()
-	b.verdict, b.restates, b.incarnation, b.told, b.shift = count, false, 0, [2]uint64{}, 0
+	b.verdict, b.node, b.shift = count, nil, 0
+	b.restates, b.knows, b.version = false, 0, 0
 	b.latest, b.oldest, b.tally = b.now, time.Time{}, tally{}
+	if h != nil {
+		b.restates, b.knows, b.version = h.Restates, h.Manager, h.Version
+	}
 	switch {
 	case b.set == nil:
 		b.verdict = ask
 	case h != nil && h.Incarnation != 0:
-		b.incarnation = h.Incarnation
-		b.verdict, b.shift = m.nodes.admit(b.now, h, m.id)
+		b.node, b.verdict, b.shift = m.nodes.admit(b.now, h, m.id)
 	}
 	b.tally.take(b.verdict, h != nil && h.First)
-	if h != nil {
-		b.restates, b.told = h.Restates, [2]uint64{h.Manager, h.Version}
-	}
 	if b.shift == 0 {
 		// Clocks that differ by so little are taken at their word: what a gateway
 		// had in its next window is not counted in this one.
@@ -87,25 +89,31 @@ func (b *Batch) Count(e *weir.Event) error {
 // record counts an event that was at a time.
 func (b *Batch) record(at time.Time, e *weir.Event) {
 	b.set.MatchEvent(&b.match, e)
-	checks := b.match.Checks
 	b.ruleErrors += uint64(b.match.RuleErrors)
 	if b.match.Unknown != "" {
 		b.unknown++
 	}
-	dropped := 0
+	all := len(b.match.Checks)
 	if e.Open != nil {
-		dropped = b.dropPast(at)
-		checks = b.match.Checks
+		b.dropPast(at)
 	}
+	open := len(b.match.Checks)
+	if b.node != nil {
+		b.note(e)
+	}
+	checks := b.match.Checks
 	late := b.manager.limiter.Record(at, checks)
 	for i := range checks {
 		b.look(i, at, &e.Request)
 	}
-	if late == len(checks) && late+dropped > 0 {
+	switch {
+	case all == 0 || late < len(checks):
+		b.counted++
+	case open == 0 || late > 0:
 		b.past++
-		return
+	default: // a restatement, of which nothing is missing
+		b.uncounted++
 	}
-	b.counted++
 }
 
 // moment returns when an event was, by the manager's clock.
@@ -126,24 +134,73 @@ func (b *Batch) moment(e *weir.Event) time.Time {
 	return at
 }
 
-// dropPast leaves out the checks of a restatement whose windows are over, and
-// returns how many that were. Without it they would make counters anew.
-func (b *Batch) dropPast(at time.Time) int {
-	m, kept := &b.match, 0
+// keep keeps those of the checks whose index may stay.
+func (b *Batch) keep(stays func(i int, c *limiter.Check) bool) {
+	m, n := &b.match, 0
 	for i := range m.Checks {
-		l := m.Checks[i].Limit
+		if stays(i, &m.Checks[i]) {
+			m.Checks[n], m.Sources[n] = m.Checks[i], m.Sources[i]
+			n++
+		}
+	}
+	m.Checks, m.Sources = m.Checks[:n], m.Sources[:n]
+}
+
+// dropPast leaves out the checks of a restatement whose windows are over. They
+// would make counters anew.
+func (b *Batch) dropPast(at time.Time) {
+	b.keep(func(_ int, c *limiter.Check) bool {
+		l := c.Limit
 		end := at.Add(l.Window.Length)
 		if l.Algorithm == limiter.FixedWindow {
 			_, end = l.Window.Bounds(at)
 		}
-		if end.After(b.now) {
-			m.Checks[kept], m.Sources[kept] = m.Checks[i], m.Sources[i]
-			kept++
-		}
+		return end.After(b.now)
+	})
+}
+
+// note writes an event into the ledger of its gateway, by the gateway's own time.
+// Of a restatement it leaves what is missing.
+func (b *Batch) note(e *weir.Event) {
+	at := e.Request.Time
+	if at.IsZero() {
+		at = b.now
 	}
-	past := len(m.Checks) - kept
-	m.Checks, m.Sources = m.Checks[:kept], m.Sources[:kept]
-	return past
+	now, told := at.UnixNano(), &b.node.told
+	told.mu.Lock()
+	defer told.mu.Unlock()
+	if e.Open == nil {
+		for i := range b.match.Checks {
+			c := &b.match.Checks[i]
+			told.add(c.Key, b.endOf(i, c.Limit, at, now), c.N, now)
+		}
+		return
+	}
+	b.keep(func(i int, c *limiter.Check) bool {
+		c.N = told.restate(c.Key, b.endOf(i, c.Limit, at, now), c.N, now)
+		return c.N > 0
+	})
+}
+
+// A span is a window of a limit: from begin up to end, in nanoseconds since the
+// epoch.
+type span struct {
+	limit      *limiter.Limit
+	begin, end int64
+}
+
+// bounds is for how many limits the last window is remembered.
+const bounds = 8
+
+// endOf returns the end of the window of a limit that holds at, which is ns. It is
+// that of as many limits as events of a batch are likely to have in turn.
+func (b *Batch) endOf(i int, l *limiter.Limit, at time.Time, ns int64) int64 {
+	s := &b.bounds[i%bounds]
+	if s.limit != l || ns < s.begin || ns >= s.end {
+		begin, end := l.Window.Bounds(at)
+		*s = span{l, begin.UnixNano(), end.UnixNano()}
+	}
+	return s.end
 }
 
 // look decides on the key of a check that was recorded.
@@ -186,19 +243,18 @@ func (b *Batch) Refuse(n int) {
 // if nobody is answered. The batch must not be used any longer.
 func (b *Batch) End(r *event.Reply) {
 	m := b.manager
+	if b.restates && b.verdict == count && b.uncounted > 0 && b.counted == 0 {
+		b.verdicts[count], b.needless = 0, 1
+	}
 	m.stats.add(&b.tally)
-	if b.incarnation != 0 && b.verdict == count {
-		lag := time.Duration(-1)
-		if !b.oldest.IsZero() {
-			lag = b.now.Sub(b.oldest)
-		}
-		m.nodes.counted(b.incarnation, b.counted, lag)
+	if b.node != nil && !b.oldest.IsZero() {
+		m.nodes.counted(b.node, b.counted, b.now.Sub(b.oldest))
 	}
 	if r != nil {
 		r.Manager, r.Issuer, r.Now, r.Shares = m.id, m.issuer, b.now, m.shares
 		r.Restate, r.Late = b.verdict == ask, int(b.late)
-		r.Decisions, r.All, r.Version = m.Decisions(b.now, b.told[0], b.told[1])
+		r.Decisions, r.All, r.Version = m.Decisions(b.now, b.knows, b.version)
 	}
-	b.set = nil
+	b.set, b.node = nil, nil
 	m.batches.Put(b)
 }

@@ -8,19 +8,19 @@
 // # Nothing twice
 //
 // A gateway numbers its batches and sends each until it is answered; the manager
-// counts each number once (package event has the protocol). What it knows of a
-// gateway is which numbers it has seen, not what it was told, so a restatement of
-// everything can only be counted by a manager that knows nothing of that run of
-// the gateway. Therefore:
+// counts each number once (package event has the protocol). It keeps a ledger of
+// what each run of a gateway was counted with, by key, and holds restatements
+// against it: they are what the gateway knows to have counted in windows that are
+// open, and bring what is missing of that, be it all or nothing. So a gateway may
+// restate at any time.
 //
-//   - An unknown run is counted from its first restatement on. Everything with a
-//     lower number is in that restatement and is not counted any more.
-//   - A restatement that nobody asked for, of a run that is known, is answered and
-//     not counted: what it tells was counted as it happened.
-//   - A restatement that was sent before the manager last asked for one, or for
-//     the answers of another manager, is not counted: another is asked for.
+//   - An unknown run is counted from its first restatement on, which must have been
+//     made for this manager, and after it last asked for one.
+//   - What has a lower number than a restatement is in it, and is counted no more.
 //   - A run is forgotten only when none of the windows in which it was counted is
 //     open any longer, or when there are more than MaxNodes.
+//   - Of a key for which the ledger has no room, restatements bring nothing:
+//     rather too little than anything twice.
 //
 // A number is taken as seen before its first event is counted. So a batch whose
 // handling ends halfway is counted in part, never twice.
@@ -63,6 +63,9 @@ type Options struct {
 	// not be less than there are in the longest window: a run that is forgotten
 	// earlier restates what has been counted already.
 	MaxNodes int
+	// MaxTold bounds what is remembered of how much gateways told, in keys of one
+	// gateway each, 24 bytes apiece at least; zero: 4194304.
+	MaxTold int
 	// MaxDecisions bounds how many decisions are kept, so that they can be asked
 	// for; zero: 65536. One that makes way is made again by the next event.
 	MaxDecisions int
@@ -88,6 +91,7 @@ type Manager struct {
 const (
 	defaultGrace     = 30 * time.Second
 	defaultNodes     = 4096
+	defaultTold      = 1 << 22
 	defaultDecisions = 1 << 16
 )
 
@@ -106,7 +110,7 @@ func New(o Options) (*Manager, error) {
 		limiter: o.Limiter, issuer: o.Issuer, id: o.ID, publisher: o.Publisher, shares: o.Shares,
 		grace: positive(o.Grace, defaultGrace),
 	}
-	m.nodes.init(positive(o.MaxNodes, defaultNodes))
+	m.nodes.init(positive(o.MaxNodes, defaultNodes), positive(o.MaxTold, defaultTold))
 	m.force.init(positive(o.MaxDecisions, defaultDecisions))
 	m.leaders.init()
 	m.batches.New = func() any { return &Batch{manager: m} }

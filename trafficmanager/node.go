@@ -18,7 +18,6 @@ const (
 	ask              // not counted: the gateway is to restate
 	hear             // nothing to count: a call without events
 	repeated         // counted before
-	needless         // a restatement of what was counted before
 )
 
 // A node is what is known of one run of a gateway.
@@ -28,9 +27,8 @@ type node struct {
 	// asked is the highest Seq that was answered by asking for a restatement.
 	asked uint64
 	seen  window
-	// Restatements with numbers above first count, those from needless on don't.
-	first, needless uint64
-	skew            skew
+	skew  skew
+	told  ledger
 
 	heard   time.Time     // when it last wrote
 	lag     time.Duration // of the oldest event of its last batch with events
@@ -48,7 +46,7 @@ func (n *node) admit(h *event.Header, manager uint64) verdict {
 			n.asked = max(n.asked, h.Seq)
 			return ask
 		}
-		n.known, n.first, n.needless = true, h.Seq, math.MaxUint64
+		n.known = true
 		n.seen.start(h.Seq)
 		return count
 	}
@@ -57,11 +55,12 @@ func (n *node) admit(h *event.Header, manager uint64) verdict {
 		return hear
 	case !n.seen.add(h.Seq):
 		return repeated
-	case h.First:
-		n.needless = min(n.needless, h.Seq)
-		return needless
-	case h.Restates && h.Seq > n.needless:
-		return needless
+	}
+	if h.First {
+		n.seen.close(h.Seq)
+	}
+	if h.First || !h.Restates {
+		n.told.begin()
 	}
 	return count
 }
@@ -81,6 +80,18 @@ func (w *window) start(seq uint64) {
 	w.top = seq
 	for i := range w.bits {
 		w.bits[i] = math.MaxUint64
+	}
+}
+
+// close makes all before seq, which was seen, seen.
+func (w *window) close(seq uint64) {
+	if seq == w.top {
+		w.start(seq)
+		return
+	}
+	for s := seq; s > 0 && w.top-s < windowSize; s-- {
+		i := s % windowSize
+		w.bits[i/64] |= 1 << (i % 64)
 	}
 }
 
@@ -148,12 +159,16 @@ type nodes struct {
 	mu   sync.Mutex
 	max  int
 	byID map[uint64]*node
+	room room // for ledgers
 }
 
-func (s *nodes) init(most int) { s.max, s.byID = most, make(map[uint64]*node) }
+func (s *nodes) init(most, told int) {
+	s.max, s.byID = most, make(map[uint64]*node)
+	s.room.left.Store(int64(told))
+}
 
 // admit says what is done with a batch, and by how much its times are shifted.
-func (s *nodes) admit(now time.Time, h *event.Header, manager uint64) (verdict, time.Duration) {
+func (s *nodes) admit(now time.Time, h *event.Header, manager uint64) (*node, verdict, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.byID[h.Incarnation]
@@ -168,7 +183,7 @@ func (s *nodes) admit(now time.Time, h *event.Header, manager uint64) (verdict, 
 	if v == count {
 		n.batches++
 	}
-	return v, n.skew.shift()
+	return n, v, n.skew.shift()
 }
 
 // maxNodeName bounds the name that is kept of a gateway.
@@ -185,22 +200,20 @@ func (s *nodes) enter(h *event.Header) *node {
 				oldest, heard = id, n.heard
 			}
 		}
+		s.byID[oldest].told.forget()
 		delete(s.byID, oldest)
 	}
 	n := &node{name: strings.Clone(h.Node[:min(len(h.Node), maxNodeName)])}
+	n.told.room = &s.room
 	s.byID[h.Incarnation] = n
 	return n
 }
 
 // counted takes note of how many events of a batch were counted, and how old the
-// oldest was; below zero: there was none.
-func (s *nodes) counted(incarnation, events uint64, lag time.Duration) {
+// oldest was.
+func (s *nodes) counted(n *node, events uint64, lag time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := s.byID[incarnation]
-	if n == nil || lag < 0 {
-		return
-	}
 	n.events += events
 	n.lag = lag
 }
@@ -209,14 +222,17 @@ func (s *nodes) counted(incarnation, events uint64, lag time.Duration) {
 const silence = time.Hour
 
 // forget forgets the runs that have been silent and were counted in no window that
-// is open.
+// is open, and of the others what is over.
 func (s *nodes) forget(now time.Time, windows []limiter.Window) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, n := range s.byID {
 		if now.Sub(n.heard) >= silence && !(n.known && isOpen(windows, n.heard, now)) {
+			n.told.forget()
 			delete(s.byID, id)
+			continue
 		}
+		n.told.compact(now.Add(-n.skew.shift()), windows)
 	}
 }
 

@@ -65,14 +65,19 @@ func TestNumbers(t *testing.T) {
 			{seq: 4, first: true, n: 10, manager: 5, asked: true, reason: "it may be old"},
 			{seq: 5, first: true, n: 20, manager: 77, used: 20},
 		},
-		"unasked": {
+		"unasked": { // the queue of the gateway was full, and 3 was dropped
 			{seq: 1, first: true, used: 0},
 			{seq: 2, n: 20, used: 20},
-			{seq: 4, first: true, n: 20, used: 20, reason: "all of it was counted"},
-			{seq: 5, part: true, n: 20, used: 20},
-			{seq: 3, n: 1, used: 21, reason: "which was on its way and is news"},
-			{seq: 6, n: 1, used: 22},
-			{seq: 7, first: true, n: 22, used: 22},
+			{seq: 4, first: true, n: 25, used: 25, reason: "what was dropped is in it"},
+			{seq: 3, n: 5, used: 25, reason: "and counts once, should it come still"},
+			{seq: 5, n: 1, used: 26},
+			{seq: 6, first: true, n: 26, used: 26, reason: "nothing is missing"},
+			{seq: 7, n: 1, used: 27},
+			{seq: 8, n: -7, used: 20},
+			{seq: 9, first: true, n: 20, used: 20},
+			{seq: 10, part: true, n: 10, used: 30, reason: "another user of the same subscription"},
+			{seq: 11, first: true, n: 10, used: 30, reason: "what a gateway had to forget is not taken back"},
+			{seq: 12, part: true, n: 21, used: 31},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -84,7 +89,7 @@ func TestNumbers(t *testing.T) {
 				switch {
 				case s.n > 0 && h.Restates:
 					events = []weir.Event{restated(at, s.n)}
-				case s.n > 0:
+				case s.n != 0:
 					events = []weir.Event{call(at, s.n)}
 				}
 				r := w.send(at, h, events...)
@@ -277,6 +282,9 @@ func TestOnce(t *testing.T) {
 				w = newWorldOf(t, gold(perMinute(1<<40)), Options{ID: uint64(step + 100)})
 			}
 			g := gateways[rng.IntN(2)]
+			if rng.IntN(50) == 0 {
+				g.restate() // it had to drop something
+			}
 			if n := rng.Int64N(5); n > 0 {
 				g.admit(n)
 				admitted += n
@@ -284,6 +292,11 @@ func TestOnce(t *testing.T) {
 			g.talk(w, at)
 			if got := w.used(at, call(at, 0)); got > admitted {
 				t.Fatalf("round %d, step %d: counted %d of %d", round, step, got, admitted)
+			}
+		}
+		for _, g := range gateways { // what was dropped at last, is told at last
+			if rng.IntN(2) == 0 {
+				g.restate()
 			}
 		}
 		for i := 0; i < 1000 && (len(gateways[0].waiting) > 0 || len(gateways[1].waiting) > 0); i++ {
@@ -338,8 +351,10 @@ func (g *teller) admit(n int64) {
 	g.add(n, false, false)
 }
 
-// restate leaves out what waits, and tells all that was admitted in two parts.
+// restate leaves out what waits, and tells all that was admitted, of two users, in
+// two parts.
 func (g *teller) restate() {
+	g.first = false
 	g.onTheirWay = append(g.onTheirWay, g.waiting...)
 	g.waiting = nil
 	g.restatedAt = g.seq + 1

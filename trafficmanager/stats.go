@@ -11,8 +11,8 @@ import (
 type tally struct {
 	counted, late, past, refused, uncounted uint64 // events
 	unknown, ruleErrors                     uint64
-	verdicts                                [needless + 1]uint64
-	restatements                            uint64
+	verdicts                                [repeated + 1]uint64
+	restatements, needless                  uint64
 }
 
 func (t *tally) take(v verdict, first bool) {
@@ -26,8 +26,8 @@ func (t *tally) take(v verdict, first bool) {
 type counters struct {
 	counted, late, past, refused, uncounted atomic.Uint64
 	unknown, ruleErrors                     atomic.Uint64
-	verdicts                                [needless + 1]atomic.Uint64
-	restatements                            atomic.Uint64
+	verdicts                                [repeated + 1]atomic.Uint64
+	restatements, needless                  atomic.Uint64
 	decisions, released                     atomic.Uint64
 }
 
@@ -46,6 +46,7 @@ func (c *counters) add(t *tally) {
 	add(&c.unknown, t.unknown)
 	add(&c.ruleErrors, t.ruleErrors)
 	add(&c.restatements, t.restatements)
+	add(&c.needless, t.needless)
 	for i, n := range t.verdicts {
 		add(&c.verdicts[i], n)
 	}
@@ -58,19 +59,19 @@ type Stats struct {
 	Late      uint64 // admitted longer than the grace ago; never charged
 	Past      uint64 // their windows were over
 	Refused   uint64 // wrong
-	Uncounted uint64 // of batches that did not count, as far as they were looked at
+	Uncounted uint64 // of batches that were not counted, or told before
 	// UnknownTiers are counted events with a tier that the policies lack.
 	UnknownTiers uint64
 	// RuleErrors are custom rules whose expression failed on an event.
 	RuleErrors uint64
 
 	// Batches by what became of them.
-	Batches  uint64 // counted
+	Batches  uint64 // counted, but for Needless
 	Asked    uint64 // answered by asking for a restatement
 	Calls    uint64 // without events
 	Repeated uint64 // counted before
-	Needless uint64 // restatements of what was counted before
-	// Restatements were counted; each may have several batches.
+	Needless uint64 // restatements of which nothing was missing
+	// Restatements were taken in; each may have several batches.
 	Restatements uint64
 
 	Decisions uint64 // that a key is throttled
@@ -103,7 +104,7 @@ func (m *Manager) Stats(now time.Time) Stats {
 		Counted: c.counted.Load(), Late: c.late.Load(), Past: c.past.Load(), Refused: c.refused.Load(),
 		Uncounted: c.uncounted.Load(), UnknownTiers: c.unknown.Load(), RuleErrors: c.ruleErrors.Load(),
 		Batches: c.verdicts[count].Load(), Asked: c.verdicts[ask].Load(), Calls: c.verdicts[hear].Load(),
-		Repeated: c.verdicts[repeated].Load(), Needless: c.verdicts[needless].Load(), Restatements: c.restatements.Load(),
+		Repeated: c.verdicts[repeated].Load(), Needless: c.needless.Load(), Restatements: c.restatements.Load(),
 		Decisions: c.decisions.Load(), Released: c.released.Load(),
 		InForce: len(m.force.all(now, false)), Keys: m.limiter.Len(),
 	}
