@@ -42,6 +42,7 @@ var walls = []wall{
 	{"broker/link", []string{"broker"}, nil},
 	{"broker/memory", []string{"broker", "broker/link"}, nil},
 	{"broker/nats", []string{"broker", "broker/link"}, []string{"github.com/nats-io/nats.go", "github.com/nats-io/nats-server/v2"}},
+	{"broker/amqp", []string{"broker", "broker/link"}, []string{"github.com/rabbitmq/amqp091-go"}},
 	{"broker/brokertest", []string{"broker", "broker/nats"}, []string{"go.uber.org/goleak"}},
 
 	// What others embed.

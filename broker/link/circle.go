@@ -20,8 +20,9 @@ func NewCircle(brokers []broker.Broker) *Circle { return &Circle{brokers: broker
 
 // Connect calls dial for the broker of last time, as often more as its Retries say,
 // and then for each of the others, until one succeeds, each has failed, or ctx is
-// done. A broker that refuses is not asked again. Connect returns the last error,
-// or that of a broker that refused, and calls failed with all others.
+// done. A broker that refuses is not asked again. If all have failed, Connect returns
+// the last error, or that of a broker that refused. It calls failed with every error
+// that it does not return.
 func (c *Circle) Connect(ctx context.Context, dial func(context.Context, broker.Broker) error, failed func(error)) error {
 	var last error
 	say := func(err error) {
@@ -43,6 +44,9 @@ func (c *Circle) Connect(ctx context.Context, dial func(context.Context, broker.
 			}
 			err := dial(ctx, b)
 			if err == nil {
+				if last != nil {
+					failed(last)
+				}
 				return nil
 			}
 			say(At(b.Address, err))

@@ -139,3 +139,18 @@ func (in *Inbox) Run(ctx context.Context, s broker.Subscriber) {
 		}
 	}
 }
+
+// Subscribe tells s what comes through in, while listen makes one connection after
+// the other as [Keep] says. It returns when ctx is done or Keep gives up, and
+// neither s nor listen is running any more.
+func (in *Inbox) Subscribe(ctx context.Context, s broker.Subscriber, listen func(ctx context.Context, up func()) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	kept := make(chan error, 1)
+	go func() {
+		defer cancel()
+		kept <- Keep(ctx, listen, in.Lost)
+	}()
+	in.Run(ctx, s)
+	return <-kept
+}

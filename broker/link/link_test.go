@@ -310,7 +310,7 @@ func TestCircle(t *testing.T) {
 			return asked, said, err
 		}
 		began := time.Now()
-		if asked, said, err := connect(t.Context()); err != nil || asked != "aaabc" || len(said) != 3 {
+		if asked, said, err := connect(t.Context()); err != nil || asked != "aaabc" || len(said) != 4 {
 			t.Errorf("asked %s, %q, %v", asked, said, err)
 		}
 		if took := time.Since(began); took < 600*time.Millisecond || took > time.Second {

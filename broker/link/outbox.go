@@ -9,8 +9,11 @@ import (
 	"github.com/weir-project/weir/broker"
 )
 
-// errIdle is why nothing can be published before anybody tried to connect.
-var errIdle = errors.New("nobody has connected yet")
+// Why nothing can be published before and after anybody tries to connect.
+var (
+	errIdle = errors.New("nobody has connected yet")
+	errOver = errors.New("nobody connects any more")
+)
 
 // An Outbox stands between publishers, who wait no longer than they want to, and a
 // connection, which may hang. The zero value has no connection. It is safe for
@@ -79,6 +82,17 @@ func (o *Outbox) down() error {
 		return fmt.Errorf("not connected: %w", err)
 	}
 	return errEnded
+}
+
+// Keep makes one connection after the other as the function [Keep] says.
+func (o *Outbox) Keep(ctx context.Context, session func(ctx context.Context, up func()) error) error {
+	err := Keep(ctx, session, o.Down)
+	if err == nil {
+		o.Down(errOver)
+		return nil
+	}
+	o.Down(err)
+	return err
 }
 
 // Down says why there is no connection.

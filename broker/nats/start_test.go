@@ -5,15 +5,9 @@ package nats_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"log/slog"
-	"math/big"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -76,7 +70,8 @@ func publish(t testing.TB, tr *nats.Transport, message string) {
 // What a person got wrong is said in one line, at once, to whoever starts.
 func TestRefusedAtStart(t *testing.T) {
 	plain, _ := serve(t, nats.ServerOptions{Listen: "127.0.0.1:0"})
-	server, ca := certificate(t)
+	own := brokertest.NewCertificate(t)
+	server, ca := own.Server, own.Client
 	secure, _ := serve(t, nats.ServerOptions{Listen: "127.0.0.1:0", TLS: server})
 	wrong := nats.Login{User: "gateway", Password: "s3cr3t"}
 	encrypted := func(l nats.Login, address string) broker.URL {
@@ -122,11 +117,11 @@ func TestRefusedAtStart(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
-	server, ca := certificate(t)
-	s, _ := serve(t, nats.ServerOptions{Listen: "127.0.0.1:0", TLS: server})
+	certificate := brokertest.NewCertificate(t)
+	s, _ := serve(t, nats.ServerOptions{Listen: "127.0.0.1:0", TLS: certificate.Server})
 	u := url(brokertest.Manager, s.Addr())
 	u.Brokers[0].TLS = true
-	tr := publishing(t, transport(t, nats.Options{URL: u, TLS: ca}))
+	tr := publishing(t, transport(t, nats.Options{URL: u, TLS: certificate.Client}))
 	e := connected(t, tr)
 	publish(t, tr, "over TLS")
 	until(t, "it is heard", func() bool { return e.heard("over TLS") })
@@ -225,8 +220,9 @@ func TestServerBounds(t *testing.T) {
 func TestCluster(t *testing.T) {
 	join := nats.Login{User: "route", Password: "r0ute"}
 	first, second := freeAddress(t), freeAddress(t)
-	both, trusting := certificate(t)
-	both.RootCAs, both.ClientCAs, both.ClientAuth = trusting.RootCAs, trusting.RootCAs, tls.RequireAndVerifyClientCert
+	certificate := brokertest.NewCertificate(t)
+	both := certificate.Server
+	both.RootCAs, both.ClientCAs, both.ClientAuth = certificate.Client.RootCAs, certificate.Client.RootCAs, tls.RequireAndVerifyClientCert
 	member := func(listen, route string) (*nats.Server, func()) {
 		return serve(t, nats.ServerOptions{Listen: listen, Cluster: &nats.Cluster{Listen: route, Login: join, Routes: []string{first, second}, TLS: both}})
 	}
@@ -255,6 +251,24 @@ func TestCluster(t *testing.T) {
 	hear(atB, "from b alone") // the gateway of a has gone over to b
 	run(t, a.Run)
 	hear(atA, "from a again")
+}
+
+// What was published before the end is sent: the last decisions count.
+func TestLastWords(t *testing.T) {
+	s, _ := serve(t, nats.ServerOptions{Listen: "127.0.0.1:0"})
+	e := connected(t, transport(t, nats.Options{URL: url(brokertest.Gateway, s.Addr())}))
+	tr := transport(t, nats.Options{URL: url(brokertest.Manager, s.Addr())})
+	stop := run(t, tr.Run)
+	until(t, "it is connected", func() bool { return tr.Err() == nil })
+	for range 100 {
+		publish(t, tr, "x")
+	}
+	publish(t, tr, "last")
+	stop()
+	until(t, "the last is heard", func() bool { return e.heard("last") })
+	if err := tr.Publish(t.Context(), broker.ThrottleData, nil); err == nil {
+		t.Error("published after the end")
+	}
 }
 
 // A stranger does not get into the cluster.
@@ -379,31 +393,4 @@ func (l *lockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
-}
-
-// certificate returns the configuration of a server at 127.0.0.1, and of clients
-// that trust it.
-func certificate(t testing.TB) (server, trusting *tls.Config) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(parsed)
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS12},
-		&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 }

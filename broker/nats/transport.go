@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"net"
 	"sync/atomic"
 	"time"
 
@@ -74,7 +73,7 @@ func New(o Options) (*Transport, error) {
 // server which refuses the user or the certificate when it is first asked.
 func (t *Transport) Run(ctx context.Context) error {
 	circle := link.NewCircle(t.options.URL.Brokers)
-	err := link.Keep(ctx, func(ctx context.Context, up func()) error {
+	return t.out.Keep(ctx, func(ctx context.Context, up func()) error {
 		s, err := t.connect(ctx, circle, t.out.Down)
 		if err != nil {
 			return err
@@ -86,13 +85,7 @@ func (t *Transport) Run(ctx context.Context) error {
 			return s.at(err)
 		}
 		return s.why()
-	}, t.out.Down)
-	if err == nil {
-		t.out.Down(net.ErrClosed)
-		return nil
-	}
-	t.out.Down(err)
-	return err
+	})
 }
 
 // Publish implements [broker.Transport].
@@ -111,19 +104,11 @@ func (t *Transport) Subscribe(ctx context.Context, topic string, s broker.Subscr
 	if err := broker.CheckTopic(topic); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	in := link.NewInbox(t.options.Queue, &t.dropped)
-	failed := make(chan error, 1)
-	go func() {
-		defer cancel()
-		circle := link.NewCircle(t.options.URL.Brokers)
-		failed <- link.Keep(ctx, func(ctx context.Context, up func()) error {
-			return t.listen(ctx, topic, circle, in, up)
-		}, in.Lost)
-	}()
-	in.Run(ctx, s)
-	return <-failed
+	circle := link.NewCircle(t.options.URL.Brokers)
+	return in.Subscribe(ctx, s, func(ctx context.Context, up func()) error {
+		return t.listen(ctx, topic, circle, in, up)
+	})
 }
 
 // listen is one connection on which a topic is listened to.
