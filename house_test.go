@@ -61,6 +61,7 @@ var walls = []wall{
 
 	// The traffic manager: ingest knows it, it does not know ingest.
 	{"trafficmanager", []string{".", "event", "limiter", "policy"}, nil},
+	{"trafficmanager/ingest", []string{".", "event", "limiter", "policy", "trafficmanager"}, nil},
 
 	// What every process needs.
 	{"config", []string{"broker"}, []string{"github.com/pelletier/go-toml/v2"}},

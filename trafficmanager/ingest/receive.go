@@ -1,0 +1,45 @@
+package ingest
+
+import (
+	"net/http"
+
+	"github.com/weir-project/weir"
+	"github.com/weir-project/weir/event"
+	"github.com/weir-project/weir/trafficmanager"
+)
+
+// maxRefusals bounds how many refused events an answer names.
+const maxRefusals = 1000
+
+// events takes a batch in our format.
+func (h *Handler) events(w http.ResponseWriter, r *http.Request) {
+	in := h.intakes.Get().(*intake)
+	defer h.intakes.Put(in)
+	body, no := in.read(w, r, event.MediaType)
+	if no != nil {
+		fail(w, no.status, no.text)
+		return
+	}
+	var header event.Header
+	var batch *trafficmanager.Batch
+	now := h.now()
+	refused, err := in.decoder.Decode(body, &header, func(_ int, e *weir.Event) error {
+		if batch == nil { // the header has been read, and all is whole
+			batch = h.manager.Begin(now, &header)
+		}
+		return batch.Count(e)
+	})
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if batch == nil {
+		batch = h.manager.Begin(now, &header)
+	}
+	batch.Refuse(len(refused))
+	reply := event.Reply{Refused: refused[:min(len(refused), maxRefusals)]}
+	batch.End(&reply)
+	in.answer = event.AppendReply(in.answer[:0], &reply)
+	w.Header().Set("Content-Type", event.MediaType)
+	send(w, http.StatusOK, in.answer)
+}
