@@ -4,6 +4,8 @@ package cli
 
 import (
 	"bytes"
+	"context"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -109,5 +111,40 @@ func TestLoadOnTerminal(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "admitted") || strings.Contains(out.String(), "\x1b") {
 		t.Errorf("printed %q", out.String())
+	}
+}
+
+// On a terminal, top shows itself on a screen of its own again and again, and
+// leaves everything as it was.
+func TestTopOnTerminal(t *testing.T) {
+	program, view := newTerminal(t, 70)
+	var shown screen
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = io.Copy(&shown, view) // until the terminal is closed
+	}()
+	s := newManager(t, true, someStats, someKeys)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Run(ctx, Env{
+			Args:   []string{"top", "--url", s.URL, "--interval", "100ms"},
+			Stdout: program, Stderr: io.Discard, Getenv: func(string) string { return "" },
+		})
+	}()
+	shown.wait(t, `for 29\.0 s`, 3)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	program.Close()
+	<-done
+	text := shown.String()
+	if !strings.HasPrefix(text, ansiOtherScreen+ansiHideCursor+ansiHome) || !strings.HasSuffix(text, ansiShowCursor+ansiScreen) {
+		t.Errorf("it begins with %.40q and ends with %q", text, text[max(len(text)-40, 0):])
+	}
+	if strings.Contains(text, "\x1b[2J") {
+		t.Error("a key cleared the screen")
 	}
 }

@@ -1,0 +1,183 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// draw returns v as lines of at most so many columns, and as many of them as fit
+// into so many rows; 0 has no bound.
+func (v *topView) draw(columns, rows int) []string {
+	lines := []string{v.summary()}
+	lines = append(lines, "")
+	lines = append(lines, v.drawManagers(columns)...)
+	lines = append(lines, "")
+	lines = append(lines, v.drawGateways(columns)...)
+	lines = append(lines, "")
+	lines = append(lines, v.drawKeys(columns)...)
+	for i := range lines {
+		if columns > 0 {
+			lines[i] = fit(lines[i], columns)
+		}
+	}
+	if rows > 0 {
+		lines = lines[:min(len(lines), rows)]
+	}
+	return lines
+}
+
+func (v *topView) summary() string {
+	var throttled, keys int64
+	there := 0
+	for i := range v.Managers {
+		m := &v.Managers[i]
+		throttled, keys = max(throttled, m.Throttled), max(keys, m.Keys)
+		if m.Error == "" {
+			there++
+		}
+	}
+	return fmt.Sprintf("%s   traffic managers: %d of %d   gateways: %d   keys: %d, throttled: %d",
+		v.Time.Format(time.TimeOnly), there, len(v.Managers), len(v.Gateways), keys, throttled)
+}
+
+func (v *topView) drawManagers(width int) []string {
+	columns := []column{
+		{title: "TRAFFIC MANAGER", least: 12},
+		{title: "STATE", least: 10},
+		{title: "EVENTS", right: true},
+		{title: "A SECOND", right: true, rank: 2},
+		{title: "LATE", right: true, rank: 3},
+		{title: "WRONG", right: true, rank: 4},
+		{title: "BATCHES", right: true, rank: 5},
+		{title: "DECISIONS", right: true, rank: 1},
+		{title: "KEYS", right: true, rank: 2},
+		{title: "THROTTLED", right: true, rank: 1},
+	}
+	var rows [][]string
+	for i := range v.Managers {
+		m := &v.Managers[i]
+		state := "ready"
+		switch {
+		case m.Error != "":
+			state = printable(m.Error)
+		case !m.Ready:
+			state = "no policies"
+		}
+		rows = append(rows, []string{
+			printable(m.URL), state, number(m.Events), perSecond(m.rate), number(m.Late), number(m.Refused),
+			number(m.Batches), number(m.Decisions), number(m.Keys), number(m.Throttled),
+		})
+	}
+	return drawGrid(width, columns, rows)
+}
+
+func (v *topView) drawGateways(width int) []string {
+	columns := []column{
+		{title: "GATEWAY", least: 12},
+		{title: "STATE", rank: 1},
+		{title: "EVENTS", right: true},
+		{title: "A SECOND", right: true, rank: 2},
+		{title: "LAG", right: true},
+		{title: "CLOCK", right: true, rank: 3},
+		{title: "SILENT FOR", right: true, rank: 2},
+		{title: "RUN", rank: 4},
+	}
+	var rows [][]string
+	for i := range v.Gateways {
+		g := &v.Gateways[i]
+		state := "counted"
+		if !g.Known {
+			state = "restating"
+		}
+		rows = append(rows, []string{
+			printable(g.Name), state, number(g.Events), perSecond(g.rate), brief(g.Lag), clockOff(g.Skew), span(g.Silent), printable(g.Incarnation),
+		})
+	}
+	if len(rows) == 0 {
+		return []string{"No gateway has told of anything yet."}
+	}
+	return drawGrid(width, columns, rows)
+}
+
+func (v *topView) drawKeys(width int) []string {
+	columns := []column{
+		{title: "KEY", least: 16},
+		{title: "LEVEL", rank: 2},
+		{title: "POLICY", least: 8, rank: 3},
+		{title: "USED", right: true},
+		{title: "LIMIT", right: true},
+		{title: "PER", rank: 1},
+		{title: "%", right: true},
+		{title: "THROTTLED", rank: 0},
+	}
+	var rows [][]string
+	for i := range v.Keys {
+		k := &v.Keys[i]
+		per := k.Window
+		if k.Unit != "requests" {
+			per = k.Unit + " per " + k.Window
+		}
+		rows = append(rows, []string{
+			printable(k.Key), printable(k.Level), k.policy(), number(k.Used), number(k.Limit), printable(per),
+			strconv.FormatFloat(100*k.Share, 'f', 1, 64), k.throttled(),
+		})
+	}
+	if len(rows) == 0 {
+		return []string{"Nothing is counted under any limit."}
+	}
+	return drawGrid(width, columns, rows)
+}
+
+func (k *topKey) policy() string {
+	text := printable(k.Policy)
+	if k.Group != nil {
+		text += " group " + strconv.Itoa(*k.Group+1)
+	}
+	return text
+}
+
+func (k *topKey) throttled() string {
+	switch {
+	case k.Throttled && k.Shadow:
+		return "would be, for " + span(k.Left)
+	case k.Throttled:
+		return "for " + span(k.Left)
+	case k.Shadow:
+		return "never: shadow"
+	}
+	return ""
+}
+
+func number(n int64) string { return strconv.FormatInt(n, 10) }
+
+func perSecond(rate *float64) string {
+	if rate == nil {
+		return "–"
+	}
+	return strconv.FormatFloat(*rate, 'f', 1, 64)
+}
+
+// clockOff says by how much a clock is behind or ahead. Below it is the way of
+// messages, and not the clock.
+func clockOff(ms float64) string {
+	switch {
+	case ms > -10 && ms < 10:
+		return "right"
+	case ms < 0:
+		return brief(-ms) + " ahead"
+	}
+	return brief(ms) + " behind"
+}
+
+// span returns a time in milliseconds for people.
+func span(ms float64) string {
+	d := time.Duration(ms * float64(time.Millisecond))
+	switch {
+	case d < time.Second:
+		return brief(ms)
+	case d < time.Minute:
+		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
+	}
+	return d.Round(time.Second).String()
+}
