@@ -343,5 +343,33 @@ func TestRevoked(t *testing.T) {
 	}
 }
 
+// TestUserNames logs one user in under every spelling of his name that an issuer lets
+// through which does not tell them apart: they have one counter.
+func TestUserNames(t *testing.T) {
+	t.Parallel()
+	b, issuer := newBackend(t, "one"), newIssuer(t)
+	signer := newSigningKey(t, "key", "ES256")
+	issuer.publish(signer)
+	p := newTokenProject(t, b)
+	p.write(files{
+		"policies.yaml":     "applicationPolicies:\n  - Seven: {count: 7, unitTime: 1, timeUnit: day}\n",
+		"applications.yaml": strings.Replace(tokenApplications, "tier: Unlimited", "tier: Seven", 1),
+	})
+	c := p.serve(issuer.conf() + "fold_user = true\n").h1(t)
+	names := []string{"ann@shop.test", "Ann@shop.test", " ann@shop.test", "ANN@SHOP.TEST\t", "ann@shop.test\u00a0", "\u2003aNN@shop.test"}
+	for i := range 3 * len(names) {
+		r := c.get(t, "/pet/a", "Authorization", "Bearer "+signer.token(t, issuer.name, jwt.MapClaims{"sub": names[i%len(names)]}))
+		if i < 7 {
+			r.want(t, 200, "")
+		} else {
+			r.want(t, 429, "900803")
+		}
+	}
+	c.get(t, "/pet/a", "Authorization", "Bearer "+signer.token(t, issuer.name, jwt.MapClaims{"sub": "bob@shop.test"})).want(t, 200, "")
+	if b.hits() != 8 {
+		t.Errorf("%d calls reached the backend, want 7 and one of another user", b.hits())
+	}
+}
+
 // keyHash finds the hashes of keys in applications.yaml.
 var keyHash = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
