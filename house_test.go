@@ -43,7 +43,7 @@ var walls = []wall{
 	{"broker/memory", []string{"broker", "broker/link"}, nil},
 	{"broker/nats", []string{"broker", "broker/link"}, []string{"github.com/nats-io/nats.go", "github.com/nats-io/nats-server/v2"}},
 	{"broker/amqp", []string{"broker", "broker/link"}, []string{"github.com/rabbitmq/amqp091-go"}},
-	{"broker/brokertest", []string{"broker", "broker/nats"}, []string{"go.uber.org/goleak"}},
+	{"broker/brokertest", []string{".", "policy", "broker", "broker/nats"}, []string{"go.uber.org/goleak"}},
 
 	// What others embed.
 	{"limiter/httplimit", []string{"limiter"}, nil},

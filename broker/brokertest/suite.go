@@ -54,6 +54,7 @@ func Run(t *testing.T, connect func(t *testing.T) (publisher, subscriber broker.
 		{"TopicsAreApart", testTopicsAreApart},
 		{"Size", testSize},
 		{"NotATopic", testNotATopic},
+		{"Messages", testMessages},
 		{"ContextEnds", testContextEnds},
 		{"SlowSubscriber", testSlowSubscriber},
 		{"Hang", testHang},
