@@ -52,6 +52,7 @@ var walls = []wall{
 	{"gateway/identity", []string{"."}, []string{"github.com/golang-jwt/jwt/v5"}},
 	{"gateway/route", nil, nil},
 	{"gateway/listen/socket", nil, nil},
+	{"gateway/uplink", []string{".", "event"}, nil},
 	{"gateway/upstream", []string{"gateway/listen/socket"}, nil},
 	{"gateway/listen", []string{"gateway/listen/socket"}, nil},
 	{"gateway", []string{".", "event", "limiter", "policy", "gateway/identity", "gateway/route", "gateway/upstream"}, nil},
