@@ -82,13 +82,17 @@ func TestBackAndForth(t *testing.T) {
 func TestMemory(t *testing.T) {
 	w := newWorld(t, gold(perMinute(1<<40)))
 	spent := newWorld(t, gold(perMinute(5)))
+	limit := perMinute(5)
+	limit.Shadow = true
+	shadow := newWorld(t, gold(limit))
 	e := call(0, 1)
 	seq := uint64(1)
 	h := &event.Header{Incarnation: 1, Seq: 1, First: true, Restates: true, Sent: t0}
 	w.send(0, h)
 	spent.send(0, h)
+	shadow.send(0, h)
 	var r event.Reply
-	for name, w := range map[string]*world{"a key": w, "a key that is spent": spent} {
+	for name, w := range map[string]*world{"a key": w, "a key that is spent": spent, "a shadow that is spent": shadow} {
 		batch := func() {
 			seq++
 			*h = event.Header{Incarnation: 1, Seq: seq, Sent: t0, Manager: 77, Version: 1}

@@ -253,6 +253,7 @@ func TestWindows(t *testing.T) {
 		{"within the grace", 119 * time.Second, 89 * time.Second, 6, 0, 0},
 		{"beyond the grace", 119 * time.Second, 89*time.Second - 1, 1, 1, 0},
 		{"older than a window", 119 * time.Second, -time.Hour, 1, 1, 0},
+		{"of the next window, by a clock that is a little ahead", 59900 * time.Millisecond, 60100 * time.Millisecond, 5, 0, 0},
 		{"a little early", 61 * time.Second, 61*time.Second + 200*time.Millisecond, 6, 0, 0},
 		{"absurdly early", 61 * time.Second, 24 * time.Hour, 6, 0, 0},
 	} {
