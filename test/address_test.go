@@ -26,7 +26,7 @@ func TestClientAddress(t *testing.T) {
 		"policies.yaml":            "subscriptionPolicies:\n  - Unauthenticated: {count: 37, unitTime: 1, timeUnit: day}\n",
 		"api_definitions/pet.yaml": openAPI("x-wso2-production-endpoints: {urls: [BACKEND]}"),
 	})
-	g := p.serve("")
+	g := p.serve("[client_address]\ntrusted_proxies = [\"10.0.0.0/8\"]\n") // of others
 	clients := []*client{g.h1(t), g.h2c(t)}
 	passed := 0
 	for i := range 370 {
