@@ -287,12 +287,13 @@ func testNoMemory(t *testing.T, r *brokertest.RabbitMQ) {
 	tr := publishing(t, transport(t, amqp.Options{URL: r.URL(brokertest.Manager, "/")}))
 	e := connected(t, tr)
 	r.Control(t, "set_vm_memory_high_watermark", "absolute", "1")
-	t.Cleanup(func() { r.Control(t, "set_vm_memory_high_watermark", "0.8") })
+	restore := sync.OnceFunc(func() { r.Control(t, "set_vm_memory_high_watermark", "0.8") })
+	t.Cleanup(restore)
 	until(t, "the publisher is told", func() bool {
 		err := tr.Publish(t.Context(), broker.ThrottleData, []byte("x"))
 		return err != nil && strings.Contains(err.Error(), `takes no messages: "low on memory"`)
 	})
-	r.Control(t, "set_vm_memory_high_watermark", "0.8")
+	restore()
 	arrives(t, tr, e, "after")
 }
 
