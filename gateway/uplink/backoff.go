@@ -18,12 +18,14 @@ const (
 // backoff returns how long to wait after failures in a row, at least one: at
 // random up to a bound that doubles with each, so that gateways don't come back
 // together, and half of the first bound at least.
-func backoff(failures int) time.Duration {
-	bound := maxBackoff
+func backoff(failures int) time.Duration { return jittered(failures, maxBackoff) }
+
+// jittered is backoff with another last bound.
+func jittered(failures int, most time.Duration) time.Duration {
 	if n := max(failures, 1) - 1; n < 16 {
-		bound = min(firstBackoff<<n, maxBackoff)
+		most = min(firstBackoff<<n, most)
 	}
-	return firstBackoff/2 + rand.N(bound-firstBackoff/2)
+	return firstBackoff/2 + rand.N(most-firstBackoff/2)
 }
 
 // jitter returns d, give or take a fifth.

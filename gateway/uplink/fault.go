@@ -29,6 +29,7 @@ func (k kind) String() string {
 type fault struct {
 	kind  kind
 	after time.Duration // how long the manager wants to be left alone
+	tried bool          // it was sent before, over a connection that turned out to be dead
 	err   error
 }
 
@@ -36,7 +37,7 @@ func (f *fault) Error() string { return f.err.Error() }
 func (f *fault) Unwrap() error { return f.err }
 
 // certain reports whether it is known that nothing was counted.
-func (f *fault) certain() bool { return f.kind != unanswered && f.kind != unwell }
+func (f *fault) certain() bool { return !f.tried && f.kind != unanswered && f.kind != unwell }
 
 // statusFault returns what an answer with another status than 200 means. hint is
 // the beginning of its body.

@@ -84,6 +84,15 @@ func (g *group) sit(l *link, seat string) (others bool) {
 	return others
 }
 
+// retire lets nothing wait for l until it is answered.
+func (g *group) retire(l *link) {
+	g.sit(l, "")
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l.retired = true
+	l.queue.empty()
+}
+
 // settle gives what waits for managers of a seat that are down to one that is up.
 // g.mu must be held.
 func (g *group) settle(seat string) {

@@ -277,6 +277,9 @@ func TestTwins(t *testing.T) {
 			t.Errorf("logged %s", w.log)
 		}
 		for _, s := range w.uplink.Stats().Managers {
+			if s.State != Up && (s.State != Refusing || s.QueueBytes+int(s.Dropped) != 0) {
+				t.Errorf("stats are %+v", s)
+			}
 			if s.State == Up {
 				map[bool]*fakeManager{true: m, false: other}[strings.Contains(s.URL, m.address)].stop()
 			}

@@ -38,17 +38,18 @@ type link struct {
 	wake    chan struct{} // something may wait; holds one
 
 	// Guarded by group.mu.
-	queue  queue
-	limit  int // of the queue's bytes
-	held   int // bytes of the entries that are on their way, which count as well
-	seat   string
-	picked uint64 // when it was last this link's turn
-	up     bool   // the last call was answered
-	lost   bool   // something was dropped that the manager must be told in a restatement
-	upTo   uint64 // number of the last Events that need not be told
-	clock  clock
-	stats  ManagerStats
-	unsaid int // events that were dropped, of which the log does not know
+	queue   queue
+	limit   int // of the queue's bytes
+	held    int // bytes of the entries that are on their way, which count as well
+	seat    string
+	picked  uint64 // when it was last this link's turn
+	up      bool   // the last call was answered
+	lost    bool   // something was dropped that the manager must be told in a restatement
+	retired bool   // another link tells its manager: nothing waits
+	upTo    uint64 // number of the last Events that need not be told
+	clock   clock
+	stats   ManagerStats
+	unsaid  int // events that were dropped, of which the log does not know
 
 	// Of the link's goroutine alone.
 	say      speaker
@@ -96,7 +97,7 @@ func newLink(u *Uplink, g *group, a address, limit int) *link {
 
 // push adds e to what waits. group.mu must be held.
 func (l *link) push(e entry) {
-	if e.n <= l.upTo {
+	if l.retired || e.n <= l.upTo {
 		return
 	}
 	l.queue.push(e)

@@ -11,6 +11,7 @@ import (
 	"net"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/weir-project/weir"
 	"github.com/weir-project/weir/event"
@@ -89,7 +90,8 @@ type Options struct {
 	Linger time.Duration
 
 	// Restate returns restatements of what was counted in windows that are open
-	// at now, and the number of the last Events that are in them.
+	// at now, and the number of the last Events that are in them. It is called by
+	// several goroutines at once.
 	Restate func(now time.Time) (n uint64, bodies []event.Body)
 	// Decide takes a decision; skew is by how much the clock of its issuer is
 	// ahead of ours. DecideAll takes all that are in force of one issuer. Both are
@@ -100,13 +102,15 @@ type Options struct {
 
 	// Dial connects; nil: a net.Dialer. For simulations.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Now is the gateway's clock, for simulations; nil: time.Now.
+	Now func() time.Time
 	// Log is told of what changes and of what is lost, not of single calls; nil: nobody.
 	Log *slog.Logger
 }
 
 const (
 	maxManagers = 64
-	maxName     = 255 // bytes of Node
+	maxName     = 255 // bytes of Node, and of what managers call themselves and their store
 )
 
 // complete returns o with its defaults, and the addresses of its managers by
@@ -123,6 +127,9 @@ func (o Options) complete() (Options, [][]address, error) {
 		return o, nil, fmt.Errorf("uplink: QueueBytes is negative: %d", o.QueueBytes)
 	case o.QueueBytes == 0:
 		o.QueueBytes = 64 << 20
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.Incarnation == 0 {
 		o.Incarnation = rand.Uint64() | 1
@@ -150,6 +157,8 @@ func (o *Options) required() error {
 		return errors.New("uplink: DecideAll is missing")
 	case len(o.Node) > maxName:
 		return fmt.Errorf("uplink: Node has %d bytes, at most %d are fine", len(o.Node), maxName)
+	case !utf8.ValidString(o.Node):
+		return fmt.Errorf("uplink: Node is no UTF-8: %q", o.Node)
 	case strings.Contains(o.User, ":"):
 		return errors.New("uplink: User has a colon, which no user can have")
 	}

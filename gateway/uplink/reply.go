@@ -51,6 +51,7 @@ func (l *link) noted(now time.Time, x *exchange) time.Duration {
 		s.State, s.Since = Up, now
 	}
 	s.Issuer, s.Shares = x.reply.Issuer, x.reply.Shares
+	l.retired = false
 	if !l.up {
 		l.up = true
 		l.group.settle(l.seat)
@@ -179,10 +180,11 @@ func (l *link) failed(now time.Time, f *fault) time.Duration {
 	if f.kind == refusing {
 		if errors.Is(f.err, errTwin) {
 			l.ask()
+			l.group.retire(l)
 		}
 		return slowBackoff + rand.N(slowBackoff)
 	}
-	return max(backoff(l.failures), f.after)
+	return backoff(l.failures) + f.after
 }
 
 // ask begins again with a call without events.
@@ -269,7 +271,7 @@ type backstop struct {
 }
 
 // next returns how long to wait before the next time: nothing after ten quiet
-// seconds, otherwise what a failure would cost.
+// seconds, otherwise at random up to a bound that doubles.
 func (b *backstop) next(now time.Time) time.Duration {
 	quiet := b.last.IsZero() || now.Sub(b.last) > 10*time.Second
 	b.last = now
@@ -278,5 +280,5 @@ func (b *backstop) next(now time.Time) time.Duration {
 		return 0
 	}
 	b.n++
-	return backoff(b.n)
+	return jittered(b.n, 5*time.Second)
 }

@@ -255,6 +255,7 @@ func TestNewRefuses(t *testing.T) {
 		{"no decisions", "Decide is missing", with(one("https://localhost"), func(o *Options) { o.Decide = nil })},
 		{"no snapshots", "DecideAll is missing", with(one("https://localhost"), func(o *Options) { o.DecideAll = nil })},
 		{"a long name", "Node has 256 bytes", with(one("https://localhost"), func(o *Options) { o.Node = strings.Repeat("n", 256) })},
+		{"a name of bytes", "UTF-8", with(one("https://localhost"), func(o *Options) { o.Node = "\xff" })},
 		{"a negative age", "QueueAge is negative", with(one("https://localhost"), func(o *Options) { o.QueueAge = -1 })},
 		{"a negative size", "QueueBytes is negative", with(one("https://localhost"), func(o *Options) { o.QueueBytes = -1 })},
 		{"no URL", `"tm1_url": it is no URL`, one("tm1_url")},

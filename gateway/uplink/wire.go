@@ -87,9 +87,9 @@ type exchange struct {
 func (w *wire) call(ctx context.Context, h *event.Header, bodies []event.Body) (exchange, *fault) {
 	ctx, cancel := context.WithTimeout(ctx, w.options.Timeout)
 	defer cancel()
-	for {
+	for tried := false; ; tried = true {
 		if err := w.open(ctx); err != nil {
-			return exchange{}, &fault{kind: unreachable, err: err}
+			return exchange{}, &fault{kind: unreachable, tried: tried, err: err}
 		}
 		used := !w.fresh
 		x, f := w.try(ctx, h, bodies)
@@ -97,6 +97,7 @@ func (w *wire) call(ctx context.Context, h *event.Header, bodies []event.Body) (
 			return x, nil
 		}
 		if !used || !errors.Is(f.err, errDead) || ctx.Err() != nil {
+			f.tried = tried
 			return x, f
 		}
 	}
@@ -155,13 +156,13 @@ func (w *wire) try(ctx context.Context, h *event.Header, bodies []event.Body) (x
 			w.close()
 		}
 	}()
-	h.Sent = time.Now()
+	h.Sent = w.options.Now()
 	x.sent = h.Sent
 	// A manager may answer before it has read all, and close: what it says is
 	// worth more than that it could not be written to.
 	sendErr := w.send(h, bodies)
 	resp, err := w.answer()
-	x.answered = time.Now()
+	x.answered = w.options.Now()
 	if err != nil {
 		if sendErr != nil && !errors.Is(err, errDead) {
 			err = sendErr
@@ -240,7 +241,7 @@ func (w *wire) read(resp *http.Response) (event.Reply, *fault) {
 	if err != nil {
 		return event.Reply{}, &fault{kind: unwell, err: fmt.Errorf("answer: %w", err)}
 	}
-	if reply.Manager == 0 || reply.Issuer == "" {
+	if reply.Manager == 0 || reply.Issuer == "" || len(reply.Issuer) > maxName || len(reply.Shares) > maxName {
 		return event.Reply{}, &fault{kind: unwell, err: errors.New("answer does not say whose it is")}
 	}
 	return reply, nil

@@ -368,6 +368,73 @@ func (c *canned) SetDeadline(time.Time) error      { return nil }
 func (c *canned) SetReadDeadline(time.Time) error  { return nil }
 func (c *canned) SetWriteDeadline(time.Time) error { return nil }
 
+// An echo answers each call with the same bytes.
+type echo struct {
+	canned
+	text string
+}
+
+func (e *echo) Write(p []byte) (int, error) { e.answer.Reset([]byte(e.text)); return len(p), nil }
+
+// echoing returns a link to a manager that takes everything, without a network.
+func echoing(t testing.TB) *link {
+	reply := good()
+	text := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", event.MediaType, len(reply), reply)
+	o := newWorld(t).options(Group{Managers: []Manager{{URL: "http://localhost"}}})
+	o.Dial = func(context.Context, string, string) (net.Conn, error) {
+		return &echo{canned{answer: bytes.NewReader(nil)}, text}, nil
+	}
+	u, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := u.groups[0].links[0]
+	t.Cleanup(l.wire.close)
+	for l.phase != joined {
+		step(t, l)
+	}
+	return l
+}
+
+// step sends what is to be sent next.
+func step(t testing.TB, l *link) {
+	if !l.next(time.Now()) || l.send(context.Background()) > time.Minute || l.failures > 0 {
+		t.Fatalf("failed: %s", l.stats.LastError)
+	}
+}
+
+// TestAllocations holds that telling is cheap: Events costs nothing but room in
+// the queue, and a call what net/http needs to read an answer.
+func TestAllocations(t *testing.T) {
+	l := echoing(t)
+	b := body(strings.Repeat("x", 1000), 10)
+	n := uint64(0)
+	for range 100 { // until the queue has grown
+		n++
+		l.uplink.Events(n, b)
+	}
+	step(t, l)
+	if got := testing.AllocsPerRun(50, func() { n++; l.uplink.Events(n, b) }); got > 0 {
+		t.Errorf("Events allocates %v times", got)
+	}
+	if got := testing.AllocsPerRun(100, func() { n++; l.uplink.Events(n, b); step(t, l) }); got > 30 {
+		t.Errorf("a call allocates %v times", got)
+	}
+}
+
+// BenchmarkTell is what a batch costs from Events to its answer, but for the network.
+func BenchmarkTell(b *testing.B) {
+	l := echoing(b)
+	text := body(strings.Repeat("x", 20<<10), 200)
+	n := uint64(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		n++
+		l.uplink.Events(n, text)
+		step(b, l)
+	}
+}
+
 // FuzzAnswer holds that whatever comes back is either a reply that says whose it
 // is or a fault that says what is wrong, and that a link survives it.
 func FuzzAnswer(f *testing.F) {
@@ -409,4 +476,48 @@ func FuzzAnswer(f *testing.F) {
 			t.Errorf("%q is the fault %v", answer, fault)
 		}
 	})
+}
+
+// TestBatch shows that package event reads what is sent, and counts as we do.
+func TestBatch(t *testing.T) {
+	var enc event.Encoder
+	bodyOf := func(events int) event.Body {
+		enc.Reset()
+		for i := range events {
+			enc.Spend(enc.Request(&weir.Fields{}, &weir.Request{Time: time.Now(), Context: fmt.Sprint("/pets/", i)}), weir.Spent{Requests: 1})
+		}
+		return enc.Body()
+	}
+	two, three := bodyOf(2), bodyOf(3)
+	if count(two) != 2 || count(three) != 3 || count(append(bytes.Clone(two), three...)) != 5 {
+		t.Errorf("counted %d and %d events, want 2 and 3", count(two), count(three))
+	}
+	var contexts []string
+	var h event.Header
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		batch, _ := io.ReadAll(r.Body)
+		var dec event.Decoder
+		refused, err := dec.Decode(batch, &h, func(_ int, e *weir.Event) error {
+			contexts = append(contexts, strings.Clone(e.Request.Context))
+			return nil
+		})
+		if err != nil || len(refused) > 0 {
+			t.Errorf("refused %v, error %v", refused, err)
+		}
+		serve(w)
+	}))
+	defer s.Close()
+	sent := event.Header{Node: "g1", Incarnation: 7, Seq: 3, Restates: true, First: true, Manager: 5, Version: 6}
+	if _, f := wireTo(t, s.URL, nil).call(context.Background(), &sent, []event.Body{two, three}); f != nil {
+		t.Fatal(f)
+	}
+	if got := strings.Join(contexts, " "); got != "/pets/0 /pets/1 /pets/0 /pets/1 /pets/2" {
+		t.Errorf("told %s", got)
+	}
+	if age := time.Since(h.Sent); age < 0 || age > time.Minute {
+		t.Errorf("sent %v ago", age)
+	}
+	if h.Sent = sent.Sent; h != sent {
+		t.Errorf("header is %+v, want %+v", h, sent)
+	}
 }
