@@ -85,7 +85,7 @@ func expected(f *weir.Fields, r weir.Request) told {
 
 var header = event.Header{
 	Node: "gw-1", Incarnation: 1 << 63, Seq: 7, Sent: admitted.Add(time.Second),
-	Restates: true, First: true, Manager: 12, Version: 300,
+	Restates: true, First: true, Manager: 12, Version: 300, Skew: -90 * time.Second,
 }
 
 func batch(h *event.Header, bodies ...event.Body) []byte {
@@ -201,6 +201,18 @@ func TestFieldsSayWhatIsCarried(t *testing.T) {
 		if !reflect.DeepEqual(got, []told{want}) {
 			t.Errorf("%+v: got %+v, want %+v", f, got, want)
 		}
+	}
+}
+
+// The address of an anonymous call is what it is counted by.
+func TestAnonymousCallsHaveAddresses(t *testing.T) {
+	var e event.Encoder
+	r := anonymousCall("192.0.2.1")
+	e.Spend(e.Request(&weir.Fields{}, &r), weir.Spent{Requests: 1})
+	var d event.Decoder
+	_, got, _ := decode(t, &d, batch(&header, e.Body()))
+	if len(got) != 1 || got[0].Request.ClientIP != r.ClientIP {
+		t.Errorf("got %+v, want the address %s", got, r.ClientIP)
 	}
 }
 

@@ -52,6 +52,9 @@ type Header struct {
 	// of its last answer. Zero: nothing.
 	Manager uint64
 	Version uint64
+	// Skew is by how much the gateway takes the clock of Manager to be ahead of its
+	// own, from what that answered. Nothing that is late on its way can distort it.
+	Skew time.Duration
 }
 
 // A Body is encoded events of a batch. It is never changed once made. A batch is a

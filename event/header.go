@@ -22,6 +22,7 @@ func AppendHeader(dst []byte, h *Header) []byte {
 	m = appendBool(m, 6, h.First)
 	m = appendFixed(m, 7, h.Manager)
 	m = appendUint(m, 8, h.Version)
+	m = appendSint(m, 9, int64(h.Skew))
 	dst = binary.AppendUvarint(dst, field(batchHeader, length))
 	return append(binary.AppendUvarint(dst, uint64(len(m))), m...)
 }
@@ -46,6 +47,8 @@ func (h *Header) parse(r *reader) {
 			h.Manager = r.fixed64()
 		case field(8, varint):
 			h.Version = r.uint()
+		case field(9, varint):
+			h.Skew = time.Duration(r.sint())
 		default:
 			r.skip(tag)
 		}

@@ -27,6 +27,7 @@ func readBatch(t testing.TB, p []byte) (h event.Header, all []told, err error) {
 	h = event.Header{
 		Node: g.string("node"), Incarnation: g.uint("incarnation"), Seq: g.uint("seq"), Sent: time.Unix(0, g.int("sent")).UTC(),
 		Restates: g.bool("restates"), First: g.bool("first"), Manager: g.uint("manager"), Version: g.uint("version"),
+		Skew: time.Duration(g.int("skew")),
 	}
 	for _, body := range b.list("bodies") {
 		for _, e := range body.list("events") {
@@ -212,7 +213,7 @@ func bodyOf(events ...raw) event.Body {
 	for _, e := range events { // texts may come last
 		b = b.bytes(2, string(e))
 	}
-	b = b.bytes(1, "/pizza/1").bytes(1, "\xff").bytes(1, strings.Repeat("x", 5000)).bytes(1, "Mars/Crater")
+	b = b.bytes(1, "/pizza/1").bytes(1, "\xff").bytes(1, strings.Repeat("x", 5000)).bytes(1, "Mars/Crater").bytes(1, "Local")
 	return event.Body(raw{}.bytes(2, string(b)))
 }
 
@@ -238,8 +239,8 @@ func TestBadEventsAreRefusedByIndex(t *testing.T) {
 		{"time before 1970", good().fixed(1, 1<<63), "there is no time, or it is before 1970"},
 		{"no context", raw{}.fixed(1, 1e18), "there is no context"},
 		{"empty context", good().varint(5, 0), "there is no context"},
-		{"index beyond the texts", good().varint(6, 5), "version is text 5, and there are 4"},
-		{"huge index", good().varint(11, 1<<63), "user is text 9223372036854775808, and there are 4"},
+		{"index beyond the texts", good().varint(6, 6), "version is text 6, and there are 5"},
+		{"huge index", good().varint(11, 1<<63), "user is text 9223372036854775808, and there are 5"},
 		{"no UTF-8", good().varint(10, 2), "application is no UTF-8"},
 		{"too long", good().varint(18, 3), "token is longer than 4096 bytes"},
 		{"key type", good().varint(19, 2), "the key type is not known"},
@@ -249,10 +250,12 @@ func TestBadEventsAreRefusedByIndex(t *testing.T) {
 		{"too little spent", good().varint(3, protowire.EncodeZigZag(-1<<53-1)), "what was spent is absurd"},
 		{"the least", good().varint(4, protowire.EncodeZigZag(-1<<63)), "what was spent is absurd"},
 		{"name without value", good().bytes(21, "\x01"), "there is a name without a value"},
+		{"claim without value", good().bytes(23, "\x01\x01\x01"), "there is a name without a value"},
+		{"parameter without value", good().varint(22, 1), "there is a name without a value"},
 		{"name and value apart", good().bytes(22, "\x01").varint(22, 2), ""},
 		{"name that is no UTF-8", good().bytes(22, "\x02\x01"), "a name is no UTF-8"},
 		{"value that is too long", good().bytes(22, "\x01\x03"), "a value is longer than 4096 bytes"},
-		{"value that is not there", good().bytes(23, "\x01\x05"), "a value is text 5, and there are 4"},
+		{"value that is not there", good().bytes(23, "\x01\x06"), "a value is text 6, and there are 5"},
 		{"64 values", good().bytes(23, pairs(64)), ""},
 		{"65 values", good().bytes(23, pairs(65)), "there are more than 64 headers, query parameters or claims"},
 		{"cut values", good().bytes(23, "\x81"), "it ends within a field"},
@@ -263,6 +266,7 @@ func TestBadEventsAreRefusedByIndex(t *testing.T) {
 		{"kind 7", append(good(), 0x37), "there is no field of that kind"},
 		{"end of no group", append(good(), 0x34), "there is no field of that kind"},
 		{"group without an end", append(good(), 0x33), "it ends within a field"},
+		{"end of another group", append(good(), 0x33, 0x3c), "there is no field of that kind"},
 		{"nested groups", append(good(), strings.Repeat("\x33", 100)+strings.Repeat("\x34", 100)...), "groups are nested too deep"},
 		{"open and spent", good().bytes(24, string(raw{}.varint(1, 1e9))), "it has open windows, and something spent besides"},
 		{"short window", open(raw{}.varint(1, 999_999)), "an open window: window is shorter than a millisecond"},
@@ -272,7 +276,8 @@ func TestBadEventsAreRefusedByIndex(t *testing.T) {
 		{"calendar beyond a byte", open(raw{}.varint(2, 257)), "an open window is absurd"},
 		{"too many units", open(raw{}.varint(2, 1).varint(3, 10001)), "an open window: calendar window is of 10001 units, want 1 to 10000"},
 		{"time zone", open(raw{}.varint(2, 1).varint(4, 4)), `time zone "Mars/Crater" is not known`},
-		{"time zone beyond the texts", open(raw{}.varint(2, 1).varint(4, 9)), "a time zone is text 9, and there are 4"},
+		{"time zone of a node", open(raw{}.varint(2, 1).varint(4, 5)), `time zone "Local" is not known`},
+		{"time zone beyond the texts", open(raw{}.varint(2, 1).varint(4, 9)), "a time zone is text 9, and there are 5"},
 		{"cut window", open(raw{}.varint(1, 1e9)[:3]), "it ends within a field"},
 		{"absurd window", open(raw{}.varint(1, 1e9).varint(5, 1<<60)), "an open window is absurd"},
 		{"many windows", many, "there are more than 64 open windows"},

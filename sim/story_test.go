@@ -30,6 +30,15 @@ type story struct {
 
 func newWorld(t *testing.T, f files) *world {
 	t.Helper()
+	w, err := newStory(t, f).begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func newStory(t *testing.T, f files) *story {
+	t.Helper()
 	dir := t.TempDir()
 	s := &story{
 		files: f, dir: dir, issuer: newIssuer(t, filepath.Join(dir, "jwks.json")), rules: rule.New(),
@@ -40,16 +49,12 @@ func newWorld(t *testing.T, f files) *world {
 	if s.trusted, err = identity.NewProxies([]netip.Prefix{proxies}); err != nil {
 		t.Fatal(err)
 	}
-	w, err := s.begin()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return w
+	return s
 }
 
-// begin returns the world as it is at the start.
-func (s *story) begin() (*world, error) {
-	g, err := gateway.New(gateway.Options{
+// options are those of a gateway that stands alone.
+func (s *story) options() gateway.Options {
+	return gateway.Options{
 		Limiter: limiter.New(limiter.Options{}),
 		Seed:    limiter.NewSeed(),
 		Targets: new(upstream.Registry),
@@ -58,7 +63,14 @@ func (s *story) begin() (*world, error) {
 			KeyHeader: "ApiKey", KeyParam: "apikey", Verifier: s.tokens,
 		}),
 		Proxies: s.trusted,
-	})
+	}
+}
+
+// begin returns the world as it is at the start.
+func (s *story) begin() (*world, error) { return s.beginWith(s.options()) }
+
+func (s *story) beginWith(o gateway.Options) (*world, error) {
+	g, err := gateway.New(o)
 	if err != nil {
 		return nil, err
 	}

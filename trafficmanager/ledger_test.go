@@ -131,7 +131,7 @@ func TestMaxTold(t *testing.T) {
 func TestRestatedClocks(t *testing.T) {
 	for _, off := range []time.Duration{0, 100 * time.Millisecond, 20 * time.Second, -7 * time.Minute} {
 		w := newWorld(t, gold(perMinute(1000)))
-		h := event.Header{Incarnation: 1, First: true, Restates: true}
+		h := event.Header{Incarnation: 1, First: true, Restates: true, Manager: w.ID(), Skew: -off}
 		send := func(at time.Duration, first bool, e ...weir.Event) {
 			h.Seq++
 			h.Sent, h.First, h.Restates = t0.Add(at+off), first, first

@@ -27,7 +27,7 @@ type node struct {
 	// asked is the highest Seq that was answered by asking for a restatement.
 	asked uint64
 	seen  window
-	skew  skew
+	skew  time.Duration // by how much its clock is behind, as it last said
 	told  ledger
 
 	heard   time.Time     // when it last wrote
@@ -116,41 +116,17 @@ func (w *window) add(seq uint64) bool {
 	return true
 }
 
-// A skew measures by how much a gateway's clock is behind: the least difference
-// between a batch's arrival and its Sent of the last half to whole minute. What
-// messages take on their way is never negative, so the least is nearest the truth.
-type skew struct {
-	began    time.Time // of the current half minute; zero: nothing was measured
-	was, now time.Duration
-}
+// skewFree is by how much clocks may differ without anything being done.
+const skewFree = 250 * time.Millisecond
 
-const (
-	skewPeriod = 30 * time.Second
-	// skewFree is by how much clocks may differ without anything being done.
-	skewFree = 250 * time.Millisecond
-)
-
-// add takes in a difference that was measured at a time.
-func (s *skew) add(at time.Time, d time.Duration) {
-	switch age := at.Sub(s.began); {
-	case s.began.IsZero() || age >= 2*skewPeriod || age < -skewPeriod:
-		s.began, s.was, s.now = at, d, d
-	case age >= skewPeriod:
-		s.began, s.was, s.now = at, s.now, d
-	default:
-		s.now = min(s.now, d)
+// shift returns what is to be added to the times of a batch: what the gateway found
+// to be the difference of the clocks, unless that is little. When the batch arrived
+// says nothing of it: it may have waited, here or on its way.
+func shift(h *event.Header, manager uint64) time.Duration {
+	if h.Manager != manager || h.Skew.Abs() <= skewFree {
+		return 0
 	}
-}
-
-// least returns the least difference.
-func (s *skew) least() time.Duration { return min(s.was, s.now) }
-
-// shift returns what is to be added to the gateway's times.
-func (s *skew) shift() time.Duration {
-	if d := s.least(); d < -skewFree || d > skewFree {
-		return d
-	}
-	return 0
+	return h.Skew
 }
 
 // nodes are the runs of gateways that are known, by incarnation. Its lock is
@@ -176,14 +152,14 @@ func (s *nodes) admit(now time.Time, h *event.Header, manager uint64) (*node, ve
 		n = s.enter(h)
 	}
 	n.heard = now
-	if !h.Sent.IsZero() {
-		n.skew.add(now, now.Sub(h.Sent))
+	if h.Manager == manager {
+		n.skew = h.Skew
 	}
 	v := n.admit(h, manager)
 	if v == count {
 		n.batches++
 	}
-	return n, v, n.skew.shift()
+	return n, v, shift(h, manager)
 }
 
 // maxNodeName bounds the name that is kept of a gateway.
@@ -232,7 +208,7 @@ func (s *nodes) forget(now time.Time, windows []limiter.Window) {
 			delete(s.byID, id)
 			continue
 		}
-		n.told.compact(now.Add(-n.skew.shift()), windows)
+		n.told.compact(now.Add(-n.skew), windows)
 	}
 }
 

@@ -91,8 +91,8 @@ type NodeStats struct {
 	Events      uint64
 	// Lag is how old the oldest event of its last batch was, on arrival.
 	Lag time.Duration
-	// Skew is by how much its clock is behind, with what a message takes at least;
-	// below zero: ahead. Events are shifted by it from 250 ms on.
+	// Skew is by how much its clock is behind this one, as it last said; below zero:
+	// ahead. Its events are shifted by it where it is more than 250 ms.
 	Skew  time.Duration
 	Heard time.Time // when it last wrote
 }
@@ -112,7 +112,7 @@ func (m *Manager) Stats(now time.Time) Stats {
 	for id, n := range m.nodes.byID {
 		s.Nodes = append(s.Nodes, NodeStats{
 			Name: n.name, Incarnation: id, Known: n.known, Batches: n.batches, Events: n.events,
-			Lag: n.lag, Skew: n.skew.least(), Heard: n.heard,
+			Lag: n.lag, Skew: n.skew, Heard: n.heard,
 		})
 	}
 	m.nodes.mu.Unlock()

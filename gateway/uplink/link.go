@@ -251,7 +251,7 @@ func (l *link) send(ctx context.Context) time.Duration {
 	l.header = event.Header{
 		Node: l.options.Node, Incarnation: l.options.Incarnation,
 		Seq: c.seq, Restates: c.restates, First: c.first,
-		Manager: l.manager, Version: l.version,
+		Manager: l.manager, Version: l.version, Skew: l.skew(),
 	}
 	x, f := l.wire.call(ctx, &l.header, c.bodies)
 	if f != nil && ctx.Err() != nil {
@@ -282,4 +282,12 @@ func (l *link) sending(c *call) {
 		l.stats.Sent += uint64(eventsIn(c.entries))
 	}
 	c.tries++
+}
+
+// skew returns by how much the manager's clock is ahead of ours, as far as known.
+func (l *link) skew() time.Duration {
+	l.group.mu.Lock()
+	defer l.group.mu.Unlock()
+	ahead, _ := l.clock.ahead()
+	return ahead
 }
