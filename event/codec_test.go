@@ -3,6 +3,7 @@ package event_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -85,7 +86,7 @@ func expected(f *weir.Fields, r weir.Request) told {
 
 var header = event.Header{
 	Node: "gw-1", Incarnation: 1 << 63, Seq: 7, Sent: admitted.Add(time.Second),
-	Restates: true, First: true, Manager: 12, Version: 300, Skew: -90 * time.Second,
+	Restates: true, First: true, Manager: 12, Version: 300,
 }
 
 func batch(h *event.Header, bodies ...event.Body) []byte {
@@ -455,5 +456,21 @@ func TestRequestsAreKept(t *testing.T) {
 			t.Errorf("got %+v, want %+v", events, want)
 		}
 		e.Reset()
+	}
+}
+
+// TestHeaderSkew says of clocks that are ahead, and of clocks that are behind.
+func TestHeaderSkew(t *testing.T) {
+	for _, skew := range []time.Duration{0, 1, -1, 90 * time.Second, -90 * time.Hour, math.MaxInt64, math.MinInt64} {
+		want := header
+		want.Skew, want.Seq = skew, 0
+		p := event.AppendHeader(nil, &want)
+		var got event.Header
+		if _, err := new(event.Decoder).Decode(p, &got, nil); err != nil || got != want {
+			t.Errorf("%v is read as %v: %v", skew, got.Skew, err)
+		}
+		if generated, _, err := readBatch(t, p); err != nil || generated != want {
+			t.Errorf("generated code reads %v as %v: %v", skew, generated.Skew, err)
+		}
 	}
 }
