@@ -46,3 +46,16 @@ func TestDecoderAllocs(t *testing.T) {
 		t.Errorf("%v allocations for a batch of 10 (%d events), want 1: the copy of it", n, count)
 	}
 }
+
+func TestWSO2DecoderAllocs(t *testing.T) {
+	p := wso2Batch(10)
+	var d event.WSO2Decoder
+	each := func(int, *weir.Event) error { return nil }
+	if n := testing.AllocsPerRun(100, func() {
+		if _, err := d.Decode(p, now, each); err != nil {
+			t.Error(err)
+		}
+	}); n > 3 {
+		t.Errorf("%v allocations for an array of 10, want 3: the copy of it, and what had escapes", n)
+	}
+}

@@ -105,3 +105,69 @@ func BenchmarkDecodeJSON(b *testing.B) {
 func perEvent(b *testing.B, n int) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/event")
 }
+
+// wso2Batch returns n different events as one array of WSO2's JSON.
+func wso2Batch(n int) []byte {
+	p := []byte("[")
+	for i, r := range busy(n) {
+		if i > 0 {
+			p = append(p, ',')
+		}
+		e := weir.Event{Request: r, Spent: weir.Spent{Requests: 1, Bytes: 900, Events: 1}}
+		p = event.AppendWSO2(p, "urn:uuid:5b0c6c1e-7f5a-4b7e-9a3e-0d4c8f6d2a11", &everything, &e)
+	}
+	return append(p, ']')
+}
+
+func BenchmarkDecodeWSO2(b *testing.B) {
+	const n = 100
+	p := wso2Batch(n)
+	var d event.WSO2Decoder
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := d.Decode(p, admitted, func(int, *weir.Event) error { return nil }); err != nil {
+			b.Fatal(err)
+		}
+	}
+	perEvent(b, n)
+	b.ReportMetric(float64(len(p))/n, "B/event")
+}
+
+// BenchmarkDecodeWSO2Library is the same with encoding/json, into structs.
+func BenchmarkDecodeWSO2Library(b *testing.B) {
+	const n = 100
+	type envelope struct {
+		Event struct {
+			PayloadData struct {
+				MessageID, AppKey, AppTier, APIKey, APITier, SubscriptionKey, SubscriptionTier  string
+				ResourceKey, ResourceTier, UserID, APIContext, APIVersion, AppTenant, APITenant string
+				AppID, APIName, Properties, KeyType, ApplicationName, ApplicationOwner, Token   string
+				Timestamp                                                                       int64
+			}
+		}
+	}
+	p := wso2Batch(n)
+	b.ReportAllocs()
+	for b.Loop() {
+		var all []envelope
+		if err := json.Unmarshal(p, &all); err != nil {
+			b.Fatal(err)
+		}
+		for i := range all {
+			var properties map[string]any
+			if err := json.Unmarshal([]byte(all[i].Event.PayloadData.Properties), &properties); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	perEvent(b, n)
+}
+
+func BenchmarkAppendWSO2(b *testing.B) {
+	e := weir.Event{Request: busy(1)[0], Spent: weir.Spent{Requests: 1, Bytes: 900, Events: 1}}
+	var p []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		p = event.AppendWSO2(p[:0], "", &everything, &e)
+	}
+}

@@ -91,7 +91,11 @@ func readReply(t testing.TB, p []byte) (event.Reply, error) {
 
 func TestLibraryReadsOurReplies(t *testing.T) {
 	want := answer()
-	got, err := readReply(t, event.AppendReply(nil, &want))
+	p := event.AppendReply(nil, &want)
+	if n := strings.Count(string(p), want.Issuer); n != 1 {
+		t.Errorf("the issuer is there %d times, want once for all decisions", n)
+	}
+	got, err := readReply(t, p)
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, got\n%+v, want\n%+v", err, got, want)
 	}
