@@ -132,7 +132,7 @@ type = "failover"
 service_url = "https://cp:9443/services/"
 username = "hub"
 password = "hu8"
-event_listening_endpoints = "tcp://cp:5672"
+event_listening_endpoints = ["tcp://cp:5672", "amqp://hub:hu8@cp"]
 `, &Uplink{
 			Groups: []Group{{URLs: []string{"https://a:9443/endpoints", "https://b:9443/endpoints"}}, {URLs: []string{"https://c/endpoints"}, FailOver: true}},
 			Login:  Login{"u", "p4ss"},

@@ -212,7 +212,7 @@ func (c *Config) plain(login, usual Login) plain {
 	return p
 }
 
-// brokers adds brokers that stand in a file.
+// brokers adds brokers that stand in a file, each once.
 func (u *Uplink) brokers(section, key string, texts []string, p plain, add adder) {
 	for _, text := range texts {
 		b, err := p.broker(text)
@@ -220,7 +220,9 @@ func (u *Uplink) brokers(section, key string, texts []string, p plain, add adder
 			add(section, 0, key, "%v", err)
 			continue
 		}
-		u.Brokers = append(u.Brokers, b)
+		if !slices.ContainsFunc(u.Brokers, func(o broker.URL) bool { return o.String() == b.String() }) {
+			u.Brokers = append(u.Brokers, b)
+		}
 	}
 }
 
