@@ -70,8 +70,9 @@ var walls = []wall{
 
 	// The only place that knows them all.
 	{"app", []string{
-		".", "limiter", "policy/rule", "config", "telemetry", "examples/petstore",
-		"gateway", "gateway/http1", "gateway/http2", "gateway/identity", "gateway/listen", "gateway/project", "gateway/upstream",
+		".", "limiter", "policy", "policy/rule", "config", "telemetry", "examples/petstore",
+		"event", "broker", "broker/amqp", "broker/memory", "broker/nats", "trafficmanager", "trafficmanager/ingest",
+		"gateway", "gateway/http1", "gateway/http2", "gateway/identity", "gateway/listen", "gateway/project", "gateway/upstream", "gateway/uplink",
 	}, []string{"github.com/prometheus/client_golang"}},
 
 	// A load of requests, and what becomes of them.

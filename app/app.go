@@ -1,5 +1,5 @@
-// Package app builds a gateway process from a configuration and a definition,
-// runs it, and is the only place that knows all of its parts.
+// Package app builds a process of one or more roles from a configuration and
+// artifacts, runs it, and is the only place that knows all of its parts.
 package app
 
 import (
@@ -16,21 +16,27 @@ import (
 
 	"github.com/weir-project/weir/config"
 	"github.com/weir-project/weir/gateway"
-	"github.com/weir-project/weir/gateway/identity"
 	"github.com/weir-project/weir/telemetry"
 )
 
-// Options are what a process is built from. Config, Source and Log are required.
-type Options struct {
-	Config config.Config
-	// Source reads the definition to serve: at the start, where an error ends
-	// the process, and at each reload, where it leaves the last good one in force.
-	Source func() (gateway.Definition, error)
-	// Reread reads the configuration again at each reload; nil: it never changes.
-	Reread func() (config.Config, error)
-	// Watch is the file that Source reads, if a change of it is to be applied
+// A Source is where a role has what it serves or counts by.
+type Source struct {
+	// Read reads it: at the start, where an error ends the process, and at each
+	// reload, where it leaves the last good one in force.
+	Read func() (gateway.Definition, error)
+	// Watch is the file that Read reads, if a change of it is to be applied
 	// without being asked for. Empty: it is not.
 	Watch string
+}
+
+// Options are what a process is built from. Config and Log are required, and the
+// Source of each role that Config.Role has.
+type Options struct {
+	Config         config.Config
+	Gateway        Source // what is served
+	TrafficManager Source // whose limits are counted
+	// Reread reads the configuration again at each reload; nil: it never changes.
+	Reread func() (config.Config, error)
 	// Hangup asks for a reload with each value; nil: nobody asks.
 	Hangup <-chan os.Signal
 	// Log takes the log.
@@ -43,9 +49,14 @@ type Options struct {
 }
 
 func (o *Options) validate() error {
+	r := o.Config.Role
 	switch {
-	case o.Source == nil:
-		return errors.New("app: Options.Source is missing")
+	case !r.HasGateway() && !r.HasTrafficManager():
+		return fmt.Errorf("app: the role %q can't be run", r)
+	case r.HasGateway() && o.Gateway.Read == nil:
+		return errors.New("app: Options.Gateway is missing")
+	case r.HasTrafficManager() && o.TrafficManager.Read == nil:
+		return errors.New("app: Options.TrafficManager is missing")
 	case o.Log == nil:
 		return errors.New("app: Options.Log is missing")
 	}
@@ -53,23 +64,27 @@ func (o *Options) validate() error {
 }
 
 // Addresses are where a process listens; one that is not open is not valid.
-type Addresses struct{ HTTP, HTTPS, Management netip.AddrPort }
+type Addresses struct {
+	HTTP, HTTPS netip.AddrPort // for clients of APIs
+	// Management and ManagementHTTPS are for everybody else.
+	Management, ManagementHTTPS netip.AddrPort
+}
 
-// An App is one gateway process.
+// An App is one process.
 type App struct {
 	options  Options
 	log      *slog.Logger
 	level    slog.LevelVar
 	ready    readiness
 	metrics  *prometheus.Registry
-	reloads  *prometheus.CounterVec
-	core     *core
-	applied  stamp // of Options.Watch
+	manager  *managerRole // nil: none
+	gateway  *gatewayRole // nil: none
+	roles    []*role      // in the order in which they start
 	launched time.Time
 }
 
-// New builds a process and applies its first definition. It starts nothing and
-// opens no port.
+// New builds a process and has each role apply its first definition. It starts
+// nothing and opens no port.
 func New(o Options) (*App, error) {
 	a := &App{options: o, launched: time.Now()}
 	if err := o.validate(); err != nil {
@@ -78,22 +93,18 @@ func New(o Options) (*App, error) {
 	if err := a.setUpLog(); err != nil {
 		return nil, err
 	}
-	var err error
-	if a.core, err = newCore(&o.Config, a.reportIssuer); err != nil {
-		return nil, err
+	for _, n := range o.Config.Notes {
+		a.log.Warn("a key of the configuration has no effect", "note", n.Error())
 	}
-	a.applied = stampOf(o.Watch)
-	d, err := o.Source()
-	if err != nil {
-		return nil, err
-	}
-	if err := a.core.gateway.Apply(d); err != nil {
-		return nil, err
-	}
-	a.log.Info("artifact applied", "apis", len(d.APIs), "applications", len(d.Applications))
 	a.metrics = telemetry.NewRegistry(o.Version)
-	a.reloads = reloadMetrics()
-	a.metrics.MustRegister(newGatewayMetrics(a.core.gateway.Stats), a.reloads)
+	if err := a.build(); err != nil {
+		return nil, err
+	}
+	for _, r := range a.roles {
+		if err := r.start(a.log); err != nil {
+			return nil, err
+		}
+	}
 	return a, nil
 }
 
@@ -113,10 +124,6 @@ func logLevel(c config.Log) slog.Level {
 	return l
 }
 
-func (a *App) reportIssuer(issuer string, err error) {
-	a.log.Warn("keys of an issuer not available", "issuer", issuer, "error", err)
-}
-
 // stopGrace is how long a service without requests may take to stop.
 const stopGrace = 2 * time.Second
 
@@ -125,40 +132,43 @@ const stopGrace = 2 * time.Second
 // configuration says, and stops every part in the opposite order of its start.
 func (a *App) Run(ctx context.Context) error {
 	telemetry.AdoptLog(a.log)
-	doors, err := a.openDoors()
+	var d doors
+	if a.gateway != nil {
+		if err := a.openDoors(&d); err != nil {
+			return err
+		}
+	}
+	m, err := a.openManagement()
 	if err != nil {
+		d.close()
 		return err
 	}
-	management, err := a.openManagement()
-	if err != nil {
-		doors.close()
-		return err
-	}
-	// Each uses those before it. The doors come last, so that they stop first.
-	services := []service{
-		{"counters", a.core.gateway.Run, stopGrace},
-		{"backends", a.core.targets.Run, stopGrace},
-	}
-	if a.core.tokens != nil {
-		services = append(services, service{"issuers", a.core.tokens.Run, stopGrace})
-	}
-	if management != nil {
-		services = append(services, service{"management", func(ctx context.Context) error {
-			return serveManagement(ctx, management, managementHandler(&a.ready, a.metrics))
-		}, httpGrace + stopGrace})
-	}
-	services = append(services,
-		service{"reload", a.reloader, stopGrace},
-		service{"doors", doors.run, a.options.Config.Shutdown.Grace + stopGrace},
-		service{"readiness", a.beReady, stopGrace},
-	)
-	a.announce(doors.addresses(management))
-	err = serve(ctx, services)
-	if err != nil {
+	a.announce(d.addresses(m))
+	if err := serve(ctx, a.services(&d, m)); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
-	a.log.Info("gateway stopped")
+	a.log.Info("stopped")
 	return nil
+}
+
+// services returns all of the process in the order of its start: each uses those
+// before it. Who asks comes last and stops first; so what a gateway has to say at
+// the end still reaches the traffic manager of the same process, and that has all
+// its ways to tell what follows from it.
+func (a *App) services(d *doors, m *management) []service {
+	var all []service
+	if a.manager != nil {
+		all = append(all, a.manager.services(a)...)
+	}
+	all = append(all, m.services(a)...)
+	if a.gateway != nil {
+		all = append(all, a.gateway.services()...)
+		all = append(all, service{"doors", d.run, a.options.Config.Shutdown.Grace + stopGrace})
+	}
+	return append(all,
+		service{"reload", a.reloader, stopGrace},
+		service{"readiness", a.beReady, stopGrace},
+	)
 }
 
 // beReady is the last service: it is ready while all the others run.
@@ -166,17 +176,17 @@ func (a *App) beReady(ctx context.Context) error {
 	a.ready.ready.Store(true)
 	<-ctx.Done()
 	a.ready.ready.Store(false)
-	a.log.Info("gateway stopping")
+	a.log.Info("stopping")
 	return nil
 }
 
 // announce says where the process listens.
 func (a *App) announce(at Addresses) {
-	attrs := []any{"took", time.Since(a.launched).Round(time.Millisecond)}
+	attrs := []any{"role", string(a.options.Config.Role), "took", time.Since(a.launched).Round(time.Millisecond)}
 	for _, l := range []struct {
 		name string
 		addr netip.AddrPort
-	}{{"http", at.HTTP}, {"https", at.HTTPS}, {"management", at.Management}} {
+	}{{"http", at.HTTP}, {"https", at.HTTPS}, {"management", at.Management}, {"management_https", at.ManagementHTTPS}} {
 		if l.addr.IsValid() {
 			attrs = append(attrs, l.name, l.addr.String())
 		}
@@ -185,13 +195,4 @@ func (a *App) announce(at Addresses) {
 	if a.options.Started != nil {
 		a.options.Started(at)
 	}
-}
-
-// proxies returns the proxies that c trusts.
-func proxies(c *config.Config) (*identity.Proxies, error) {
-	p, err := identity.NewProxies(c.ClientAddress.TrustedProxies)
-	if err != nil {
-		return nil, fmt.Errorf("client_address.trusted_proxies: %w", err)
-	}
-	return p, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -109,7 +110,7 @@ func start(t *testing.T, o Options) *process {
 	}
 	var ctx context.Context
 	ctx, p.stop = context.WithCancel(t.Context())
-	go func() { p.done <- a.Run(ctx) }()
+	go func() { p.done <- a.Run(ctx); close(p.done) }()
 	select {
 	case p.Addresses = <-started:
 	case err := <-p.done:
@@ -120,7 +121,6 @@ func start(t *testing.T, o Options) *process {
 		if err := <-p.done; err != nil {
 			t.Errorf("stopped with %v", err)
 		}
-		close(p.done)
 	})
 	return p
 }
@@ -159,7 +159,7 @@ func backend(t *testing.T) string {
 
 func TestServe(t *testing.T) {
 	d, key := pets(t, backend(t)+"/shop", 3)
-	p := start(t, Options{Config: config.Default(), Source: func() (gateway.Definition, error) { return d, nil }})
+	p := start(t, Options{Config: config.Default(), Gateway: Source{Read: func() (gateway.Definition, error) { return d, nil }}})
 	url := "http://" + p.HTTP.String() + "/pets/1/all"
 	for i := range 3 {
 		if status, body := get(t, url, key); status != 200 || body != "GET /shop/all" {
@@ -208,7 +208,7 @@ func TestReload(t *testing.T) {
 		defer mu.Unlock()
 		return d, broken
 	}
-	p := start(t, Options{Config: config.Default(), Source: source})
+	p := start(t, Options{Config: config.Default(), Gateway: Source{Read: source}})
 	url := "http://" + p.HTTP.String() + "/pets/1/all"
 	expect := func(want ...int) {
 		t.Helper()
@@ -254,7 +254,7 @@ func TestWatchReloads(t *testing.T) {
 	if err := os.WriteFile(file, []byte("1"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, Options{Config: config.Default(), Watch: file, Source: func() (gateway.Definition, error) { return d, nil }})
+	p := start(t, Options{Config: config.Default(), Gateway: Source{Watch: file, Read: func() (gateway.Definition, error) { return d, nil }}})
 	if err := os.WriteFile(file, []byte("22"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func TestReloadSaysWhatTakesARestart(t *testing.T) {
 	next := conf
 	var wrong error
 	p := start(t, Options{
-		Config: conf, Source: func() (gateway.Definition, error) { return d, nil },
+		Config: conf, Gateway: Source{Read: func() (gateway.Definition, error) { return d, nil }},
 		Reread: func() (config.Config, error) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -310,7 +310,7 @@ func TestStopFinishesCalls(t *testing.T) {
 	}))
 	defer s.Close()
 	d, key := pets(t, s.URL, 10)
-	p := start(t, Options{Config: config.Default(), Source: func() (gateway.Definition, error) { return d, nil }})
+	p := start(t, Options{Config: config.Default(), Gateway: Source{Read: func() (gateway.Definition, error) { return d, nil }}})
 	type answer struct {
 		status int
 		body   string
@@ -348,7 +348,7 @@ func TestRunSaysThatAPortIsTaken(t *testing.T) {
 		c := config.Default()
 		c.Listener.Host, c.Listener.HTTPPort, c.Management.Port = "127.0.0.1", 0, 0
 		set(&c)
-		a, err := New(Options{Config: c, Log: io.Discard, Source: func() (gateway.Definition, error) { return d, nil }})
+		a, err := New(Options{Config: c, Log: io.Discard, Gateway: Source{Read: func() (gateway.Definition, error) { return d, nil }}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -368,12 +368,12 @@ func TestNewRefuses(t *testing.T) {
 		o    Options
 		want string
 	}{
-		{"no source", Options{Config: config.Default(), Log: io.Discard}, "Source"},
-		{"no log", Options{Config: config.Default(), Source: source}, "Log"},
-		{"bad source", Options{Config: config.Default(), Log: io.Discard, Source: func() (gateway.Definition, error) {
+		{"no source", Options{Config: config.Default(), Log: io.Discard}, "Options.Gateway"},
+		{"no log", Options{Config: config.Default(), Gateway: Source{Read: source}}, "Log"},
+		{"bad source", Options{Config: config.Default(), Log: io.Discard, Gateway: Source{Read: func() (gateway.Definition, error) {
 			return gateway.Definition{}, errors.New("petstore.weir: truncated")
-		}}, "truncated"},
-		{"bad definition", Options{Config: config.Default(), Log: io.Discard, Source: func() (gateway.Definition, error) { return bad, nil }}, "Nowhere"},
+		}}}, "truncated"},
+		{"bad definition", Options{Config: config.Default(), Log: io.Discard, Gateway: Source{Read: func() (gateway.Definition, error) { return bad, nil }}}, "Nowhere"},
 	}
 	for _, tt := range tests {
 		if _, err := New(tt.o); err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -395,8 +395,10 @@ func TestNewRefuses(t *testing.T) {
 	for _, tt := range wrong {
 		c := config.Default()
 		tt.set(&c)
-		if _, err := New(Options{Config: c, Log: io.Discard, Source: source}); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := New(Options{Config: c, Log: io.Discard, Gateway: Source{Read: source}}); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v", tt.want, err)
 		}
 	}
 }
+
+func logTo(l *logbook) *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }

@@ -20,9 +20,10 @@ type core struct {
 	tokens  *identity.Verifier // nil: there are no issuers
 }
 
-// newCore builds a core without a definition. report takes the failures to get
-// an issuer's keys.
-func newCore(c *config.Config, report func(issuer string, err error)) (*core, error) {
+// newCore builds a core without a definition. Its counters' keys are hashed with a
+// seed; events say who is told what it counts. report takes the failures to get an
+// issuer's keys.
+func newCore(c *config.Config, seed limiter.Seed, events gateway.EventOptions, report func(issuer string, err error)) (*core, error) {
 	var k core
 	trusted, err := proxies(c)
 	if err != nil {
@@ -36,7 +37,8 @@ func newCore(c *config.Config, report func(issuer string, err error)) (*core, er
 	}
 	k.gateway, err = gateway.New(gateway.Options{
 		Limiter: limiter.New(limiter.Options{MaxKeys: c.Limiter.MaxKeys}),
-		Seed:    limiter.NewSeed(),
+		Seed:    seed,
+		Events:  events,
 		Targets: k.targets,
 		Rules:   rule.New(),
 		Authenticator: identity.NewAuthenticator(identity.AuthenticatorOptions{
@@ -109,4 +111,13 @@ func newTokens(issuers []config.JWT, report func(issuer string, err error)) (*id
 		return nil, fmt.Errorf("jwtTokenConfig: %w", err)
 	}
 	return v, nil
+}
+
+// proxies returns the proxies that c trusts.
+func proxies(c *config.Config) (*identity.Proxies, error) {
+	p, err := identity.NewProxies(c.ClientAddress.TrustedProxies)
+	if err != nil {
+		return nil, fmt.Errorf("client_address.trusted_proxies: %w", err)
+	}
+	return p, nil
 }

@@ -71,9 +71,9 @@ func RunDemo(ctx context.Context, o DemoOptions) (err error) {
 	}
 	a, err := New(Options{
 		Config: c, Log: o.Log, Version: o.Version,
-		Source: func() (gateway.Definition, error) {
+		Gateway: Source{Read: func() (gateway.Definition, error) {
 			return project.Open(filepath.Join(sample, "target", "petstore.weir"))
-		},
+		}},
 		Started: func(at Addresses) {
 			demo.Addresses = at
 			o.Started(demo)

@@ -27,37 +27,37 @@ type doors struct {
 }
 
 // openDoors opens the ports that the configuration names.
-func (a *App) openDoors() (*doors, error) {
+func (a *App) openDoors(d *doors) error {
 	c := &a.options.Config
-	d := &doors{log: a.log}
+	d.log = a.log
 	var err error
 	if c.Listener.HTTPPort != config.Off {
 		if d.http, err = a.openDoor(c.Listener.HTTPPort, nil); err != nil {
-			return nil, portFault("listenerConfig.httpPort", c.Listener.HTTPPort, err)
+			return portFault("listenerConfig.httpPort", c.Listener.HTTPPort, err)
 		}
 	}
 	if c.Listener.TLS() {
 		d.certificates, err = listen.LoadCertificates(listen.Pair{Certificate: c.Listener.CertFile, Key: c.Listener.KeyFile})
 		if err != nil {
 			d.close()
-			return nil, fmt.Errorf("listenerConfig.certFile: %w", err)
+			return fmt.Errorf("listenerConfig.certFile: %w", err)
 		}
 		if d.https, err = a.openDoor(c.Listener.HTTPSPort, d.certificates); err != nil {
 			d.close()
-			return nil, portFault("listenerConfig.httpsPort", c.Listener.HTTPSPort, err)
+			return portFault("listenerConfig.httpsPort", c.Listener.HTTPSPort, err)
 		}
 	}
 	if d.http == nil && d.https == nil {
-		return nil, errors.New("no port to listen on: listenerConfig.httpPort is -1, and there is no HTTPS without a certificate")
+		return errors.New("no port to listen on: listenerConfig.httpPort is -1, and there is no HTTPS without a certificate")
 	}
-	return d, nil
+	return nil
 }
 
 // openDoor opens one port, with TLS if there are certificates.
 func (a *App) openDoor(port int, certificates *listen.Certificates) (*listen.Listener, error) {
 	c := &a.options.Config
 	one, err := http1.New(http1.Options{
-		Pipeline:          a.core.gateway,
+		Pipeline:          a.gateway.core.gateway,
 		Log:               a.log,
 		ReadHeaderTimeout: c.Timeouts.Header,
 		IdleTimeout:       c.Timeouts.Idle,
@@ -87,8 +87,8 @@ func (a *App) openDoor(port int, certificates *listen.Certificates) (*listen.Lis
 	}
 	if c.Listener.HTTP2 {
 		o.HTTP2, err = http2.New(http2.Options{
-			Pipeline:          a.core.gateway,
-			Targets:           a.core.targets,
+			Pipeline:          a.gateway.core.gateway,
+			Targets:           a.gateway.core.targets,
 			MaxStreams:        c.Limits.Streams,
 			MaxHeaderBytes:    int(c.Limits.HeaderBytes),
 			MaxFields:         c.Limits.HeaderFields,
@@ -155,19 +155,6 @@ func (d *doors) run(ctx context.Context) error {
 	return errors.Join(all...)
 }
 
-// openManagement opens the management port, or returns nil if there is none.
-func (a *App) openManagement() (net.Listener, error) {
-	c := a.options.Config.Management
-	if c.Port == config.Off {
-		return nil, nil
-	}
-	l, err := net.Listen("tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
-	if err != nil {
-		return nil, portFault("management.port", c.Port, err)
-	}
-	return l, nil
-}
-
 // portFault names the key of the configuration that chose a port which could not
 // be opened.
 func portFault(key string, port int, err error) error {
@@ -178,7 +165,7 @@ func portFault(key string, port int, err error) error {
 }
 
 // addresses returns where the process listens.
-func (d *doors) addresses(management net.Listener) Addresses {
+func (d *doors) addresses(m *management) Addresses {
 	var at Addresses
 	if d.http != nil {
 		at.HTTP = addrPort(d.http.Addr())
@@ -186,8 +173,11 @@ func (d *doors) addresses(management net.Listener) Addresses {
 	if d.https != nil {
 		at.HTTPS = addrPort(d.https.Addr())
 	}
-	if management != nil {
-		at.Management = addrPort(management.Addr())
+	if m.http != nil {
+		at.Management = addrPort(m.http.Addr())
+	}
+	if m.https != nil {
+		at.ManagementHTTPS = addrPort(m.https.Addr())
 	}
 	return at
 }

@@ -68,7 +68,7 @@ func TestDoors(t *testing.T) {
 	var trust *x509.CertPool
 	c.Listener.CertFile, c.Listener.KeyFile, trust = writeCertificate(t)
 	d, key := pets(t, backend(t), 4)
-	p := start(t, Options{Config: c, Source: func() (gateway.Definition, error) { return d, nil }})
+	p := start(t, Options{Config: c, Gateway: Source{Read: func() (gateway.Definition, error) { return d, nil }}})
 
 	client := func(set func(*http.Protocols)) *http.Client {
 		tr := &http.Transport{Protocols: new(http.Protocols), TLSClientConfig: &tls.Config{RootCAs: trust}}
@@ -116,7 +116,7 @@ func TestDoorsRefuseABadCertificate(t *testing.T) {
 	c.Listener.Host, c.Listener.HTTPPort, c.Management.Port = "127.0.0.1", 0, config.Off
 	c.Listener.CertFile, c.Listener.KeyFile = "missing.pem", "missing.key"
 	d, _ := pets(t, "http://127.0.0.1:1", 1)
-	a, err := New(Options{Config: c, Log: io.Discard, Source: func() (gateway.Definition, error) { return d, nil }})
+	a, err := New(Options{Config: c, Log: io.Discard, Gateway: Source{Read: func() (gateway.Definition, error) { return d, nil }}})
 	if err != nil {
 		t.Fatal(err)
 	}

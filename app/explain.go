@@ -10,6 +10,7 @@ import (
 
 	"github.com/weir-project/weir/config"
 	"github.com/weir-project/weir/gateway"
+	"github.com/weir-project/weir/limiter"
 )
 
 // A Call is a request as somebody describes it who wants to know what would
@@ -58,7 +59,7 @@ func (h header) Each(name string, f func(value string) bool) {
 // nobody has called yet, would do with a call at a time. It counts nothing and
 // reaches no backend; if the call has a token, the issuers are asked for their keys.
 func Explain(ctx context.Context, c config.Config, d gateway.Definition, call Call, now time.Time) (gateway.Explanation, error) {
-	k, err := newCore(&c, func(string, error) {}) // Load returns what fails
+	k, err := newCore(&c, limiter.NewSeed(), gateway.EventOptions{}, func(string, error) {}) // Load returns what fails
 	if err != nil {
 		return gateway.Explanation{}, err
 	}

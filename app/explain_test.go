@@ -15,7 +15,7 @@ func TestExplainAgrees(t *testing.T) {
 	for _, perDay := range []int64{0, 5} {
 		t.Run(fmt.Sprintf("%d a day", perDay), func(t *testing.T) {
 			d, key := pets(t, backend(t), perDay)
-			p := start(t, Options{Config: config.Default(), Source: func() (gateway.Definition, error) { return d, nil }})
+			p := start(t, Options{Config: config.Default(), Gateway: Source{Read: func() (gateway.Definition, error) { return d, nil }}})
 			for _, call := range []Call{
 				{Path: "/pets/1/all", APIKey: key},
 				{Path: "/pets/1/all"},

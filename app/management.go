@@ -2,14 +2,17 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/weir-project/weir/config"
 	"github.com/weir-project/weir/telemetry"
 )
 
@@ -21,7 +24,9 @@ type readiness struct{ ready atomic.Bool }
 //	/healthz  200 for as long as the process can answer at all: if not, restart it
 //	/readyz   200 while it wants requests, otherwise 503: send them elsewhere
 //	/metrics  in Prometheus' format
-func managementHandler(r *readiness, metrics *prometheus.Registry) http.Handler {
+//
+// and, with a traffic manager, what its handler serves besides; nil: nothing.
+func managementHandler(r *readiness, metrics *prometheus.Registry, manager http.Handler) http.Handler {
 	m := http.NewServeMux()
 	m.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		say(w, http.StatusOK, "healthy")
@@ -34,6 +39,10 @@ func managementHandler(r *readiness, metrics *prometheus.Registry) http.Handler 
 		say(w, http.StatusServiceUnavailable, "not ready: starting or stopping")
 	})
 	m.Handle("GET /metrics", telemetry.Handler(metrics))
+	if manager != nil {
+		m.Handle("/endpoints/", manager)
+		m.Handle("/internal/", manager)
+	}
 	return m
 }
 
@@ -42,6 +51,68 @@ func say(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	fmt.Fprintln(w, text)
+}
+
+// A management is the ports for those who are no clients of APIs.
+type management struct {
+	http, https  net.Listener // nil: not open
+	certificates *ownCertificates
+}
+
+// openManagement opens the management ports that the configuration names.
+func (a *App) openManagement() (*management, error) {
+	c := &a.options.Config
+	m := &management{}
+	var err error
+	if c.Management.Port != config.Off {
+		if m.http, err = net.Listen("tcp", net.JoinHostPort(c.Management.Host, strconv.Itoa(c.Management.Port))); err != nil {
+			return nil, portFault("management.port", c.Management.Port, err)
+		}
+	}
+	host, port, open := c.HTTPSAddress()
+	if !open {
+		return m, nil
+	}
+	if m.certificates, err = openCertificates(c, a.log); err == nil {
+		if m.https, err = net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port))); err != nil {
+			err = portFault("management.https_port", port, err)
+		}
+	}
+	if err != nil && m.http != nil {
+		_ = m.http.Close() // nobody has used it
+	}
+	return m, err
+}
+
+// services returns what serves on the ports.
+func (m *management) services(a *App) []service {
+	var manager http.Handler
+	if a.manager != nil {
+		manager = a.manager.handler
+	}
+	var all []service
+	if m.http != nil {
+		// Where others than this machine ask, there are no credentials to be sent
+		// in the clear.
+		private := manager
+		if at := addrPort(m.http.Addr()); !at.Addr().IsLoopback() {
+			private = nil
+		}
+		h := managementHandler(&a.ready, a.metrics, private)
+		all = append(all, service{"management", func(ctx context.Context) error {
+			return serveManagement(ctx, m.http, h)
+		}, httpGrace + stopGrace})
+	}
+	if m.https != nil {
+		h := managementHandler(&a.ready, a.metrics, manager)
+		all = append(all,
+			service{"certificates", func(ctx context.Context) error { return m.certificates.Run(ctx, a.log) }, stopGrace},
+			service{"management over TLS", func(ctx context.Context) error {
+				return serveManagement(ctx, tls.NewListener(m.https, m.certificates.config), h)
+			}, httpGrace + stopGrace},
+		)
+	}
+	return all
 }
 
 // serveManagement serves h on l until ctx is done.

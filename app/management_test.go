@@ -15,7 +15,7 @@ import (
 
 func TestManagementHandler(t *testing.T) {
 	var r readiness
-	h := managementHandler(&r, telemetry.NewRegistry("test"))
+	h := managementHandler(&r, telemetry.NewRegistry("test"), nil)
 	tests := []struct {
 		ready        bool
 		method, path string

@@ -75,14 +75,3 @@ func (m *gatewayMetrics) Collect(c chan<- prometheus.Metric) {
 	}
 	c <- prometheus.MustNewConstMetric(m.applied, prometheus.GaugeValue, applied)
 }
-
-// reloadMetrics count how often a new artifact was applied, or refused.
-func reloadMetrics() *prometheus.CounterVec {
-	v := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "weir_gateway_reloads_total",
-		Help: "Reloads by their result: applied, or refused, which left the last good artifact in force.",
-	}, []string{"result"})
-	v.WithLabelValues("applied")
-	v.WithLabelValues("refused")
-	return v
-}

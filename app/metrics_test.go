@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/weir-project/weir"
+	"github.com/weir-project/weir/config"
 	"github.com/weir-project/weir/gateway"
 	"github.com/weir-project/weir/telemetry"
 )
@@ -54,10 +55,12 @@ weir_gateway_counters_held 12
 }
 
 func TestReloadMetricsStartAtZero(t *testing.T) {
-	got := scrape(t, reloadMetrics())
-	for _, want := range []string{`weir_gateway_reloads_total{result="applied"} 0`, `weir_gateway_reloads_total{result="refused"} 0`} {
-		if !strings.Contains(got, want) {
-			t.Errorf("no %s in\n%s", want, got)
+	for role, name := range map[config.Role]string{config.Gateway: "gateway", config.TrafficManager: "traffic_manager"} {
+		got := scrape(t, reloadMetrics(role))
+		for _, want := range []string{`{result="applied"} 0`, `{result="refused"} 0`} {
+			if want = "weir_" + name + "_reloads_total" + want; !strings.Contains(got, want) {
+				t.Errorf("no %s in the metrics", want)
+			}
 		}
 	}
 }

@@ -28,14 +28,14 @@ func stampOf(name string) stamp {
 // kept still for an interval: what is still being written is not read. applied
 // is the stamp of what is in use; a file that is away for a moment is no change.
 // It returns once ctx is done.
-func watch(ctx context.Context, name string, applied stamp, changed func()) error {
+func watch(ctx context.Context, name string, applied stamp, changed func()) {
 	last := applied
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
 		}
 		now := stampOf(name)

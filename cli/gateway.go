@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/signal"
@@ -21,6 +22,14 @@ its limits.
 The configuration is conf/micro-gw.conf of the artifact's project, or the file
 that --config names. It says where the gateway listens; without one that is port
 9090, and 9764 on loopback for /healthz, /readyz and /metrics.
+
+The gateway holds limits alone, unless its configuration makes it work together
+with others through a traffic manager:
+
+  [throttlingConfig]
+  enabledGlobalTMEventPublishing = true
+  throttleEndpointUrl = "https://localhost:9443/endpoints"
+  throttleEndpointbase64Header = "admin:admin"
 
 SIGHUP makes it read the artifact again, and so does a change of it with --watch.
 An artifact that is wrong is logged and changes nothing. SIGINT and SIGTERM let
@@ -43,31 +52,36 @@ func newGateway(e Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			hangup := make(chan os.Signal, 1)
-			signal.Notify(hangup, syscall.SIGHUP)
-			defer signal.Stop(hangup)
 			o := app.Options{
 				Config:  conf,
-				Source:  func() (gateway.Definition, error) { return openArtifact(artifact) },
+				Gateway: app.Source{Read: func() (gateway.Definition, error) { return openArtifact(artifact) }},
 				Reread:  func() (config.Config, error) { return loadConfig(cfg, artifact, e.Getenv) },
-				Hangup:  hangup,
 				Log:     e.Stderr,
 				Version: readBuild().Version,
 			}
 			if watch {
-				o.Watch = artifact
+				o.Gateway.Watch = artifact
 			}
-			app.TuneMemory(e.Getenv)
-			a, err := app.New(o)
-			if err != nil {
-				return err
-			}
-			return a.Run(c.Context())
+			return run(c.Context(), e, o)
 		},
 	}
 	c.Flags().StringVar(&cfg, "config", "", "configuration file (default: conf/micro-gw.conf of the artifact's project)")
 	c.Flags().BoolVar(&watch, "watch", false, "apply the artifact again whenever it changes")
 	return c
+}
+
+// run builds a process and runs it until ctx is done. SIGHUP makes it reload.
+func run(ctx context.Context, e Env, o app.Options) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	o.Hangup = hangup
+	app.TuneMemory(e.Getenv)
+	a, err := app.New(o)
+	if err != nil {
+		return err
+	}
+	return a.Run(ctx)
 }
 
 // loadConfig reads the configuration that --config names or, without it, that of
