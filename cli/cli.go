@@ -115,7 +115,7 @@ func newRoot(e Env) *cobra.Command {
 	)
 	root.AddCommand(
 		newInit(), newImport(), newKey(), newValidate(e), newBuild(),
-		newGateway(e), newExplain(e), newDemo(e),
+		newGateway(e), newServe(e), newExplain(e), newDemo(e),
 		newLoad(e), newTop(e),
 		newVersion(), newDocs(root),
 	)

@@ -124,7 +124,7 @@ func (v *topView) drawKeys(width int) []string {
 		})
 	}
 	if len(rows) == 0 {
-		return []string{"Nothing is counted under any limit."}
+		return []string{"No key has been used in a window that is still open."}
 	}
 	return drawGrid(width, columns, rows)
 }

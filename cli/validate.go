@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -11,7 +12,9 @@ import (
 )
 
 const aboutValidate = `Check projects, their files on their own (API definitions, policies, applications,
-configurations), and artifacts. Each fault is a line with its place.`
+configurations), and artifacts. Each fault is a line with its place. A file *.conf is
+read as the micro-gw.conf of 'weir gateway', a file *.toml as the deployment.toml of
+'weir serve'.`
 
 func newValidate(e Env) *cobra.Command {
 	var out output
@@ -22,6 +25,7 @@ func newValidate(e Env) *cobra.Command {
 		GroupID: groupProject,
 		Example: `  weir validate petstore
   weir validate petstore/policies.yaml petstore/conf/micro-gw.conf
+  weir validate /etc/weir/deployment.toml
   weir validate petstore -o json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -79,8 +83,14 @@ type finding struct {
 // validateAll checks the files and returns what was found. The error has the faults.
 func validateAll(names []string, getenv func(string) string) ([]finding, error) {
 	findings := []finding{}
+	var notes config.Faults
 	checkConfig := func(path string) error {
-		_, err := config.Load(path, getenv)
+		role := config.Microgateway
+		if filepath.Ext(path) == ".toml" {
+			role = config.All
+		}
+		c, err := config.LoadOf(role, path, getenv)
+		notes = append(notes, c.Notes...)
 		return err
 	}
 	var errs []error
@@ -89,6 +99,10 @@ func validateAll(names []string, getenv func(string) string) ([]finding, error) 
 		for _, w := range warnings {
 			findings = append(findings, newFinding(warning, w))
 		}
+		for _, n := range notes {
+			findings = append(findings, newFinding(warning, n))
+		}
+		notes = nil
 		if err == nil {
 			findings = append(findings, finding{Severity: fine, File: name, Message: string(content)})
 			continue
