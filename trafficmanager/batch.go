@@ -239,6 +239,9 @@ func (b *Batch) Refuse(n int) {
 	}
 }
 
+// Late returns how many events were too old to be counted, so far.
+func (b *Batch) Late() int { return int(b.late) }
+
 // End ends the batch and fills in the answer, but for what was Refused; r is nil
 // if nobody is answered. The batch must not be used any longer.
 func (b *Batch) End(r *event.Reply) {
@@ -252,7 +255,7 @@ func (b *Batch) End(r *event.Reply) {
 	}
 	if r != nil {
 		r.Manager, r.Issuer, r.Now, r.Shares = m.id, m.issuer, b.now, m.shares
-		r.Restate, r.Late = b.verdict == ask, int(b.late)
+		r.Restate, r.Late = b.verdict == ask, b.Late()
 		r.Decisions, r.All, r.Version = m.Decisions(b.now, b.knows, b.version)
 	}
 	b.set, b.node = nil, nil

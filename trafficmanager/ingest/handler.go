@@ -82,6 +82,7 @@ func New(o Options) (*Handler, error) {
 	}
 	h.intakes.New = func() any { return newIntake(h.maxBody) }
 	h.mux.HandleFunc("POST /endpoints/events", h.ready(h.events))
+	h.mux.HandleFunc("POST /endpoints/throttleEventReceiver", h.ready(h.wso2))
 	const data = "GET /internal/data/v1/"
 	h.mux.HandleFunc(data+"decisions", h.ready(h.decisions))
 	h.mux.HandleFunc(data+"top", h.top)

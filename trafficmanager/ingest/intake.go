@@ -21,6 +21,7 @@ type intake struct {
 	plain   bytes.Buffer // decompressed
 	gzip    *gzip.Reader
 	decoder event.Decoder
+	wso2    event.WSO2Decoder
 	answer  []byte
 }
 

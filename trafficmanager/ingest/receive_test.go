@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,6 +88,73 @@ func TestRefused(t *testing.T) {
 	}
 	if again := s.manager.Stats(t0); again.Counted != got.Counted || again.Repeated != 1 || again.Refused != got.Refused {
 		t.Errorf("stats are %+v", again)
+	}
+}
+
+// TestWSO2 takes events as WSO2's gateways send them (reference 1.5): one, or an
+// array, of which each stands for itself.
+func TestWSO2(t *testing.T) {
+	event := func(app, more string) string {
+		return `{"event":{"metaData":{},"correlationData":{},"payloadData":{"messageID":"m-1","appKey":"` + app + `:alice@carbon.super","appTier":"50PerMin",` +
+			`"apiKey":"/pizza/1:1","apiTier":"","subscriptionKey":"` + app + `:/pizza/1:1","subscriptionTier":"Gold","resourceKey":"/pizza/1/1/menu:GET",` +
+			`"resourceTier":"Unlimited","userId":"alice@carbon.super","apiContext":"/pizza/1","apiVersion":"1","appTenant":"carbon.super",` +
+			`"apiTenant":"carbon.super","appId":"` + app + `","apiName":"Pizza",` + more + `"properties":"{\"ip\":167838211,\"ipv6\":0}"}}}`
+	}
+	five, bad := event("5", ""), `{"event":{"payloadData":{"appId":"5"}}}`
+	for _, tt := range []struct {
+		name, body string
+		status     int
+		answer     string // its beginning
+		used       int64
+	}{
+		{"one", five, 200, `{"accepted":1,"refused":[]}`, 1},
+		{"an array", "[" + five + "," + five + "]", 200, `{"accepted":2,"refused":[]}`, 2},
+		{"an empty array", "[]", 200, `{"accepted":0,"refused":[]}`, 0},
+		{"spaces", " \n[ " + five + " ] ", 200, `{"accepted":1,"refused":[]}`, 1},
+		{"with a count", event("5", `"count":7,`), 200, `{"accepted":1,"refused":[]}`, 7},
+		{"late", "[" + five + "," + event("5", `"timestamp":1780315100000,`) + "]", 200, `{"accepted":1,"late":1,"refused":[]}`, 1},
+		{"one of three is wrong", "[" + five + "," + bad + "," + five + "]", 200, `{"accepted":2,"refused":[{"index":1,"reason":"`, 2},
+		{"none is right", bad, 200, `{"accepted":0,"refused":[{"index":0,"reason":"`, 0},
+		{"cut short", "[" + five + "," + five[:50], 400, `{"error":"events: at byte `, 0},
+		{"no JSON", "hello", 400, `{"error":"events: at byte 0`, 0},
+		{"nothing", "", 400, `{"error":"`, 0},
+		{"too deep", strings.Repeat("[", 100_000), 400, `{"error":"`, 0},
+	} {
+		s := serve(t, gold(1000))
+		w := s.ask("POST", "/endpoints/throttleEventReceiver", "application/json; charset=utf-8", []byte(tt.body))
+		if got := w.Body.String(); w.Code != tt.status || !strings.HasPrefix(got, tt.answer) {
+			t.Errorf("%s: %d %s, want %d %s", tt.name, w.Code, got, tt.status, tt.answer)
+		}
+		var used int64
+		for _, u := range s.manager.Top(t0, 10) {
+			used += u.Used
+			if u.Text != "5:/pizza/1:1:Gold" {
+				t.Errorf("%s: counted under %s", tt.name, u.Text)
+			}
+		}
+		if used != tt.used {
+			t.Errorf("%s: counted %d, want %d", tt.name, used, tt.used)
+		}
+	}
+	s := serve(t, gold(1000))
+	if w := s.ask("POST", "/endpoints/throttleEventReceiver", "text/plain", []byte(five)); w.Code != 415 {
+		t.Errorf("of another type: %d", w.Code)
+	}
+}
+
+// TestMixed counts what WSO2's gateways tell and what ours do under the same keys
+// (W33).
+func TestMixed(t *testing.T) {
+	s := serve(t, gold(10))
+	s.tell(batch(first(), 6, "5"))
+	var f weir.Fields
+	e := weir.Event{Spent: weir.Spent{Requests: 4, Events: 4}, Request: weir.Request{
+		Time: t0, API: "Pizza", Version: "1", Context: "/pizza/1", Resource: "/menu", Verb: "GET",
+		Application: weir.Application{ID: "5"}, SubscriptionTier: "Gold", User: "alice",
+	}}
+	w := s.ask("POST", "/endpoints/throttleEventReceiver", "application/json", event.AppendWSO2(nil, "", &f, &e))
+	if top := s.manager.Top(t0, 10); w.Code != 200 || len(top) != 1 || top[0].Used != 10 || !top[0].Throttled {
+		t.Errorf("%d %s: counted are %+v", w.Code, w.Body, top)
 	}
 }
 
