@@ -4,19 +4,24 @@
 GO        ?= go
 BIN       := bin/weir
 FUZZTIME  ?= 20s
+CLUSTER    = -broker $(or $(BROKER),nats)
 VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   := -s -w -X github.com/weir-project/weir/cli.version=$(VERSION)
 LINTER    := $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check lint fmt unit allocs bench-check bench fuzz setup clean
+.PHONY: help run cluster build test check lint fmt unit allocs bench-check bench bench-cluster fuzz setup clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## start the gateway with a sample API, and print what to try
 	@# With job control ^C goes to weir alone, which stops cleanly; else make would call it an error.
 	@if [ -t 0 ]; then set -m; fi; $(BIN) demo
+
+cluster: build ## run 3 gateways and 2 traffic managers, and drive them; BROKER=amqp, ALONE=1, HOLD=1, DURATION=20s
+	@$(GO) build -C benchmarks -o ../bin/weir-cluster ./cluster
+	@if [ -t 0 ]; then set -m; fi; bin/weir-cluster -weir $(BIN) $(CLUSTER) $(if $(ALONE),-alone) $(if $(HOLD),-hold) $(if $(DURATION),-duration $(DURATION))
 
 build: ## build bin/weir
 	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/weir
@@ -49,6 +54,11 @@ bench: ## measure Weir beside its peers (see docs/performance.md)
 	@scripts/setup.sh bench
 	cd benchmarks && $(GO) test -run '^$$' -bench . -cpu 1,2 ./limiter
 	cd benchmarks && $(GO) run ./gateway
+
+bench-cluster: build ## measure how exactly a fleet holds limits, and how soon (10 minutes; BROKER=amqp)
+	$(GO) build -C benchmarks -o ../bin/weir-cluster ./cluster
+	bin/weir-cluster accuracy -weir $(BIN) $(CLUSTER)
+	bin/weir-cluster latency -weir $(BIN) $(CLUSTER)
 
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	@scripts/fuzz.sh $(FUZZTIME)

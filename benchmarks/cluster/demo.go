@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/weir-project/weir/load"
+)
+
+// demo shows a fleet at work: several limits, each driven beyond what it admits.
+func demo(ctx context.Context, s *settings) (err error) {
+	const window = 10 * time.Second
+	limits := []*limit{
+		{name: "Ten", level: application, count: 10, per: window, rate: 6},
+		{name: "Hundred", level: subscription, count: 100, per: window, rate: 30},
+		{name: "ThreeHundred", level: resource, count: 300, per: window, rate: 90},
+		{name: "Thousand", level: application, count: 1000, per: window, rate: 200},
+		{name: "Enough", level: application, count: 1000, per: window, rate: 50},
+	}
+	fmt.Printf("Starting %d gateways and %d traffic managers…\n", s.fleet.gateways, s.fleet.managers)
+	f, err := startFleet(ctx, s.fleet, limits)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, f.stop())
+		fmt.Println("\nStopped; nothing is left behind.")
+	}()
+	f.introduce(limits)
+	results, err := f.drive(ctx, limits, load.Options{Duration: s.duration, Align: window, Window: window})
+	if err != nil {
+		return err
+	}
+	if err := writeDemo(limits, results); err != nil {
+		return err
+	}
+	if s.hold && ctx.Err() == nil {
+		fmt.Println("\nIt goes on running until ^C.")
+		<-ctx.Done()
+	}
+	return nil
+}
+
+// introduce says what is running, and what to try.
+func (f *fleet) introduce(limits []*limit) {
+	fmt.Println()
+	for i, g := range f.gateways {
+		fmt.Printf("  gateway %d          %s/cluster/any\n", i+1, g.url)
+	}
+	for i, m := range f.managers {
+		fmt.Printf("  traffic manager %d  %s\n", i+1, m.events)
+	}
+	if f.options.alone {
+		fmt.Print("\nThe gateways count alone: nobody tells them of each other.\n\n")
+		return
+	}
+	fmt.Printf("  decisions          over %s\n", f.options.broker)
+	var urls []string
+	for _, m := range f.managers {
+		urls = append(urls, "--url "+m.events)
+	}
+	fmt.Printf("\nTo look on, in another terminal:\n\n  %s top %s --user %s:%s\n", f.options.weir, strings.Join(urls, " "), fleetUser, f.secret)
+	fmt.Printf("\nA load of your own, against the limit of %s:\n\n  %s load %s --header 'ApiKey: %s' --rate 20 --align 10s --window 10s --limit %d\n\n",
+		limits[0], f.options.weir, strings.Join(f.targets(limits[0]), " "), limits[0].key, limits[0].count)
+}
+
+// drive makes a load for each limit, all at once, and shows how far they are. o
+// has what the loads have in common.
+func (f *fleet) drive(ctx context.Context, limits []*limit, o load.Options) ([]*load.Result, error) {
+	loads := make([]*load.Load, len(limits))
+	for i, l := range limits {
+		o := o
+		o.Targets, o.Rate = f.targets(l), l.rate
+		o.Header = []load.Field{{Name: "ApiKey", Value: l.key}}
+		if o.Clients == 0 {
+			o.Clients = 8 * len(f.gateways)
+		}
+		var err error
+		if loads[i], err = load.New(o); err != nil {
+			return nil, err
+		}
+	}
+	done := make(chan struct{})
+	shown := make(chan struct{})
+	go func() {
+		defer close(shown)
+		showProgress(loads, o.Duration, done)
+	}()
+	defer func() {
+		close(done)
+		<-shown
+	}()
+	return runAll(ctx, loads)
+}
+
+// runAll runs loads at the same time and returns what came of them.
+func runAll(ctx context.Context, loads []*load.Load) ([]*load.Result, error) {
+	type outcome struct {
+		at     int
+		result *load.Result
+		err    error
+	}
+	outcomes := make(chan outcome)
+	for i, l := range loads {
+		go func() {
+			r, err := l.Run(ctx)
+			outcomes <- outcome{i, r, err}
+		}()
+	}
+	results := make([]*load.Result, len(loads))
+	var errs []error
+	for range loads {
+		o := <-outcomes
+		results[o.at] = o.result
+		errs = append(errs, o.err)
+	}
+	return results, errors.Join(errs...)
+}
+
+// showProgress shows how far loads are, as one line that is written anew, or
+// where nobody looks, not at all.
+func showProgress(loads []*load.Load, duration time.Duration, done <-chan struct{}) {
+	info, err := os.Stderr.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		<-done
+		return
+	}
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-done:
+			fmt.Fprint(os.Stderr, "\r\x1b[K")
+			return
+		}
+		var admitted, refused, failed int64
+		part, started := 0.0, false
+		for _, l := range loads {
+			p := l.Progress()
+			admitted, refused, failed = admitted+p.Total.Admitted, refused+p.Total.Refused, failed+p.Total.Failed
+			part, started = float64(p.Elapsed)/float64(duration), started || p.Started
+		}
+		if !started {
+			fmt.Fprint(os.Stderr, "\rwaiting for the next window\x1b[K")
+			continue
+		}
+		full := min(int(30*part), 30)
+		fmt.Fprintf(os.Stderr, "\r[%s%s] %d admitted, %d refused, %d errors\x1b[K",
+			strings.Repeat("=", full), strings.Repeat(" ", 30-full), admitted, refused, failed)
+	}
+}
+
+// writeDemo prints what came of each limit.
+func writeDemo(limits []*limit, results []*load.Result) error {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "LEVEL\tLIMIT\tSENT\tADMITTED\tREFUSED\tERRORS\tWINDOWS\tADMITTED IN EACH\tOVERSHOOT\t")
+	for i, r := range results {
+		l := limits[i]
+		t := r.Total
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t\n", l.level, l, t.Sent(), t.Admitted, t.Refused, t.Other+t.Failed,
+			len(r.Windows), each(r.Windows), overshoot(l, r.Windows))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	writeDoubts(os.Stdout, limits, results)
+	return nil
+}
+
+// each lists how many were admitted in each window.
+func each(windows []load.Window) string {
+	var all []string
+	for _, w := range windows {
+		all = append(all, fmt.Sprint(w.Admitted))
+	}
+	return strings.Join(all, ", ")
+}
+
+// overshoot says by how much the limit was exceeded in the worst window.
+func overshoot(l *limit, windows []load.Window) string {
+	var worst int64
+	for i := range windows {
+		worst = max(worst, windows[i].Over(l.count))
+	}
+	return fmt.Sprintf("%d (%.2f %%)", worst, 100*float64(worst)/float64(l.count))
+}
