@@ -43,17 +43,10 @@ type Decision struct {
 	Conditions string
 }
 
-// Newer reports whether d is to replace was, an earlier decision on the same key.
-//
-// What one issuer says later replaces what it said before. Of two issuers, who
-// count the same calls apart, the one whose window ends later is right; if both
-// speak of one window, the key is throttled if either says so.
+// Newer reports whether d is to replace was, an earlier decision on the same key:
+// what an issuer says later replaces what it said before. It never replaces what
+// another issuer says, who counts the same calls apart: a key is throttled if
+// either says so.
 func (d *Decision) Newer(was *Decision) bool {
-	if d.Issuer == was.Issuer {
-		return d.Seq > was.Seq
-	}
-	if !d.Ends.Equal(was.Ends) {
-		return d.Ends.After(was.Ends)
-	}
-	return d.Throttled && !was.Throttled
+	return d.Issuer == was.Issuer && d.Seq > was.Seq
 }

@@ -64,14 +64,22 @@ type decisions struct {
 type decisionShard struct {
 	filter [64]atomic.Uint64
 	mu     sync.RWMutex
-	all    map[limiter.Key]*decided
+	all    map[limiter.Key][]*decided // one of each issuer, never changed
 }
+
+// maxIssuers bounds the issuers of whom a decision on one key is kept.
+const maxIssuers = 8
 
 // A decided is a decision as it holds on this node.
 type decided struct {
 	weir.Decision
 	begins, ends time.Time      // by this node's clock
 	source       *policy.Source // to answer by, where no policy of this node has the limit
+}
+
+// holds reports whether the decision throttles at now.
+func (e *decided) holds(now time.Time) bool {
+	return e.Throttled && !now.Before(e.begins) && now.Before(e.ends)
 }
 
 func (d *decisions) shard(k limiter.Key) *decisionShard {
@@ -81,19 +89,22 @@ func (d *decisions) shard(k limiter.Key) *decisionShard {
 // bit returns the word and the bit of the filter for a key.
 func bit(k limiter.Key) (word, mask uint64) { return uint64(k) >> 6 & 63, 1 << (k >> 12 & 63) }
 
-// find returns the decision that throttles a key at now, or nil.
+// find returns the decision that throttles a key at now, of several the one that
+// does so for longest; or nil.
 func (d *decisions) find(k limiter.Key, now time.Time) *decided {
 	sh := d.shard(k)
 	if word, mask := bit(k); sh.filter[word].Load()&mask == 0 {
 		return nil
 	}
 	sh.mu.RLock()
-	e := sh.all[k]
-	sh.mu.RUnlock()
-	if e == nil || !e.Throttled || now.Before(e.begins) || !now.Before(e.ends) {
-		return nil
+	defer sh.mu.RUnlock()
+	var found *decided
+	for _, e := range sh.all[k] {
+		if e.holds(now) && (found == nil || e.ends.After(found.ends)) {
+			found = e
+		}
 	}
-	return e
+	return found
 }
 
 // apply is [Gateway.Decide].
@@ -131,24 +142,27 @@ func sourceOf(d *weir.Decision) *policy.Source {
 	return s
 }
 
-// put keeps e under k, unless there is something as new.
+// put keeps e under k, unless its issuer has said something as new.
 func (d *decisions) put(k limiter.Key, e *decided) Verdict {
 	sh := d.shard(k)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	was := sh.all[k]
+	if sh.all == nil {
+		sh.all = make(map[limiter.Key][]*decided)
+	}
+	said := sh.all[k]
+	i := slices.IndexFunc(said, func(was *decided) bool { return was.Issuer == e.Issuer })
 	switch {
-	case was != nil && !e.Newer(&was.Decision):
+	case i >= 0 && !e.Newer(&said[i].Decision):
 		return Outdated
-	case was == nil && d.count.Load() >= maxDecisions:
+	case i >= 0:
+		said[i] = e
+	case len(said) == maxIssuers || d.count.Load() >= maxDecisions:
 		return Unusable
-	case was == nil:
+	default:
+		sh.all[k] = append(said, e)
 		d.count.Add(1)
 	}
-	if sh.all == nil {
-		sh.all = make(map[limiter.Key]*decided)
-	}
-	sh.all[k] = e
 	word, mask := bit(k)
 	sh.filter[word].Or(mask)
 	return Applied
@@ -160,28 +174,30 @@ func (d *decisions) keep(issuer string, ds []weir.Decision) {
 	for i := range ds {
 		in[ds[i].Key] = true
 	}
-	d.each(func(k limiter.Key, e *decided) bool { return e.Issuer != issuer || in[e.Key] })
+	d.each(func(e *decided) bool { return e.Issuer != issuer || in[e.Key] })
 }
 
 // sweep forgets what is over at now.
 func (d *decisions) sweep(now time.Time) {
 	if d.count.Load() > 0 {
-		d.each(func(_ limiter.Key, e *decided) bool { return now.Before(e.ends) })
+		d.each(func(e *decided) bool { return now.Before(e.ends) })
 	}
 }
 
 // each keeps what stay is true of, and makes the filters anew.
-func (d *decisions) each(stay func(limiter.Key, *decided) bool) {
+func (d *decisions) each(stay func(*decided) bool) {
 	for i := range d.shards {
 		sh := &d.shards[i]
 		var filter [64]uint64
 		sh.mu.Lock()
-		for k, e := range sh.all {
-			if !stay(k, e) {
+		for k, said := range sh.all {
+			rest := slices.DeleteFunc(said, func(e *decided) bool { return !stay(e) })
+			d.count.Add(int64(len(rest) - len(said)))
+			if len(rest) == 0 {
 				delete(sh.all, k)
-				d.count.Add(-1)
 				continue
 			}
+			sh.all[k] = rest
 			word, mask := bit(k)
 			filter[word] |= mask
 		}

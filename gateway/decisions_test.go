@@ -93,13 +93,14 @@ func TestDecideOrder(t *testing.T) {
 		{func(d *weir.Decision) {}, Outdated, 429}, // repeated
 		{func(d *weir.Decision) { d.Throttled = false }, Outdated, 429},
 		{func(d *weir.Decision) { d.Seq, d.Throttled = 7, false }, Applied, 0},
-		{func(d *weir.Decision) { d.Seq = 6 }, Outdated, 0},                            // late on its way
-		{func(d *weir.Decision) { d.Issuer, d.Throttled = "tm2", false }, Outdated, 0}, // says nothing new
-		{func(d *weir.Decision) { d.Issuer = "tm2" }, Applied, 429},                    // another has counted more
-		{func(d *weir.Decision) { d.Seq, d.Throttled = 8, false }, Outdated, 429},      // which the first has not
-		{func(d *weir.Decision) { d.Seq, d.Ends = 9, t0 }, Late, 429},                  // of the window before
-		{func(d *weir.Decision) { d.Key = 0 }, Unusable, 429},                          // about nobody
-		{func(d *weir.Decision) { d.Issuer, d.Seq, d.Ends = "tm3", 1, t0.Add(2*time.Minute) }, Applied, 429},
+		{func(d *weir.Decision) { d.Seq = 6 }, Outdated, 0},                           // late on its way
+		{func(d *weir.Decision) { d.Issuer, d.Throttled = "tm2", false }, Applied, 0}, // agrees
+		{func(d *weir.Decision) { d.Issuer, d.Seq = "tm2", 2 }, Applied, 429},         // has counted more
+		{func(d *weir.Decision) { d.Seq, d.Throttled = 8, false }, Applied, 429},      // which the first has not
+		{func(d *weir.Decision) { d.Seq, d.Ends = 9, t0 }, Late, 429},                 // of the window before
+		{func(d *weir.Decision) { d.Key, d.Seq = 0, 10 }, Unusable, 429},              // about nobody
+		{func(d *weir.Decision) { d.Issuer, d.Seq, d.Throttled = "tm2", 3, false }, Applied, 0},
+		{func(d *weir.Decision) { d.Issuer, d.Ends = "tm3", t0.Add(2*time.Minute) }, Applied, 429},
 	} {
 		d := decisionOn(k, 1)
 		s.change(&d)
