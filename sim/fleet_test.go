@@ -35,8 +35,9 @@ type fleet struct {
 	shape    fleetShape
 	gateways []*gatewayNode
 	managers []*managerNode
-	next     int // gateway that takes the next call of a load
-	admitted int // calls of loads since it was looked at last
+	prefix   string // of the files that are laid over the project
+	next     int    // gateway that takes the next call of a load
+	admitted int    // calls of loads since it was looked at last
 	refused  int
 }
 
@@ -146,7 +147,7 @@ func (f *fleet) startManager(m *managerNode) error {
 	if err != nil {
 		return err
 	}
-	if err := f.applyManager(m, ""); err != nil {
+	if err := f.applyManager(m, f.prefix); err != nil {
 		return err
 	}
 	h, err := ingest.New(ingest.Options{
@@ -221,6 +222,11 @@ func (f *fleet) startGateway(g *gatewayNode) error {
 	var err error
 	if g.world, err = f.beginWith(o); err != nil {
 		return err
+	}
+	if f.prefix != "" {
+		if err := g.world.apply(f.prefix); err != nil {
+			return err
+		}
 	}
 	g.verdict = map[gateway.Verdict]int{}
 	own := g.world.gateway
@@ -428,6 +434,9 @@ func (f *fleet) manager(name string) *managerNode {
 
 // apply makes another project that of all nodes, or of those that are named.
 func (f *fleet) apply(s *fleetStep) error {
+	if s.on == nil {
+		f.prefix = s.apply // also of those that start later
+	}
 	for _, m := range f.managers {
 		if !m.killed && (s.on == nil || slices.Contains(s.on, m.name)) {
 			if err := f.applyManager(m, s.apply); err != nil {

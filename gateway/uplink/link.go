@@ -65,6 +65,7 @@ type link struct {
 	restated backstop
 	call     call
 	header   event.Header
+	former   []former
 	callSize int
 	failures int // in a row
 	beat     time.Time

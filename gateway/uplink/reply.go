@@ -16,6 +16,7 @@ func (l *link) answered(now time.Time, x *exchange) time.Duration {
 	l.failures = 0
 	l.note(now, x)
 	l.heed(r)
+	l.retireFormer(now)
 	changed, moved := r.Manager != l.manager, r.Shares != l.shares
 	l.manager, l.version, l.shares = r.Manager, r.Version, r.Shares
 	if changed {
@@ -50,6 +51,7 @@ func (l *link) noted(now time.Time, x *exchange) time.Duration {
 	if s.State != Up {
 		s.State, s.Since = Up, now
 	}
+	l.succeed(now, s.Issuer, x.reply.Issuer)
 	s.Issuer, s.Shares = x.reply.Issuer, x.reply.Shares
 	l.retired = false
 	if !l.up {
