@@ -83,4 +83,32 @@
 //	left=3               X-RateLimit-Remaining: what is left of the tightest limit
 //	to=http://a,http://b the backends to choose from
 //	path=/menu?a=b       what they are asked for
+//
+// # Fleets
+//
+// The scripts in testdata/fleet are about several gateways and traffic managers:
+// the real ones, each with its uplink, its port and its ear on the topic, over a
+// network and a topic in memory that have the faults asked for. The first line says
+// what there is; gateways are g1, g2 and so on, traffic managers m1, m2:
+//
+//	fleet 3 gateways 2 managers [alone] [groups] [late g3 ...]
+//
+// Alone, gateways tell nobody; groups makes each traffic manager a group of its own;
+// those that are late are started by a step. Then there are
+//
+//	at 90s                          the true time is so long after the start
+//	wait 1s                         and that much later
+//	hit g1 WHO METHOD TARGET [xN] OUTCOME ...
+//	load WHO METHOD TARGET rate=50 for=4s [on=g1,g2] [OPTION ...]
+//	                                calls at a constant rate, to one gateway after
+//	                                the other
+//	admitted 100..102               so many of the loads since the last such step
+//	kill m1, start m1               the process ends at once; another begins
+//	hang m1, resume m1              the process stops where it is; goes on
+//	clock g2 3m                     its clock is ahead of the true time by so much
+//	topic down|up|fine              the broker
+//	topic [lose] [double] [shuffle] [late=70s]
+//	                                what it does to messages
+//	apply v2 [NODE ...]             the files under v2/ are laid over the project
+//	count m1 restatements 3         a counter of a traffic manager
 package sim

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,13 +52,13 @@ type fleetShape struct {
 // A node is a process.
 type node struct {
 	name   string
-	ahead  time.Duration // of the true time
+	ahead  atomic.Int64 // of the true time, in nanoseconds
 	stop   context.CancelFunc
 	runs   sync.WaitGroup
 	killed bool
 }
 
-func (n *node) time() time.Time { return time.Now().Add(n.ahead) }
+func (n *node) time() time.Time { return time.Now().Add(time.Duration(n.ahead.Load())) }
 
 // spawn runs f until the node is killed.
 func (n *node) spawn(ctx context.Context, f func(context.Context) error) {
@@ -150,9 +151,10 @@ func (f *fleet) startManager(m *managerNode) error {
 	if err := f.applyManager(m, f.prefix); err != nil {
 		return err
 	}
+	policies := f.known[f.prefix].Policies // those of its start: gateways don't ask for others
 	h, err := ingest.New(ingest.Options{
 		Manager: m.manager, Users: []ingest.User{{Name: user, Password: password}}, Now: m.time,
-		Definition: func() *policy.Definition { d := f.known[""].Policies; return &d },
+		Definition: func() *policy.Definition { return &policies },
 	})
 	if err != nil {
 		return err
@@ -461,9 +463,9 @@ func (f *fleet) fault(s *fleetStep) error {
 	case g == nil && m == nil:
 		return errors.New("there is no such node")
 	case s.verb == "clock" && g != nil:
-		g.ahead = s.ahead
+		g.ahead.Store(int64(s.ahead))
 	case s.verb == "clock":
-		m.ahead = s.ahead
+		m.ahead.Store(int64(s.ahead))
 	case s.verb == "kill" && g != nil:
 		f.killGateway(g)
 	case s.verb == "kill":
