@@ -20,11 +20,13 @@ func TestConditions(t *testing.T) {
 		{Kind: policy.Advanced, Name: "groups", Limit: limit, Groups: []policy.Group{
 			{Limit: limit, Conditions: []policy.Condition{
 				{IP: &policy.IPCondition{Prefix: netip.MustParsePrefix("10.1.2.3/32")}, Invert: true},
-				{Header: v("X-Plan", "^gold$")}, {Header: v("Accept", "json")},
+				{Header: v("X-Plan", "^gold$")},
+				{Header: v("Accept", "json")},
 			}},
 			{Limit: limit, Conditions: []policy.Condition{
 				{IP: &policy.IPCondition{From: netip.MustParseAddr("::1"), To: netip.MustParseAddr("::ff")}},
-				{Query: v("v", "1")}, {Claim: v("plan", "x"), Invert: true},
+				{Query: v("v", "1")},
+				{Claim: v("plan", "x"), Invert: true},
 			}},
 		}},
 	}}, policy.Options{})

@@ -108,8 +108,11 @@ func TestMatchEvent(t *testing.T) {
 		e    weir.Event
 		want []string
 	}{
-		{"a call", weir.Event{Request: req, Spent: weir.Spent{Requests: 3, Events: 2}},
-			[]string{"resource Menu 0: 3", "application App -1: 2", "custom told -1: 3"}},
+		{
+			"a call",
+			weir.Event{Request: req, Spent: weir.Spent{Requests: 3, Events: 2}},
+			[]string{"resource Menu 0: 3", "application App -1: 2", "custom told -1: 3"},
+		},
 		{"bytes", weir.Event{Request: req, Spent: weir.Spent{Bytes: 500}}, []string{"subscription Gold -1: 500"}},
 		{"taken back", weir.Event{Request: req, Spent: weir.Spent{Requests: -1}}, []string{"resource Menu 0: -1", "custom told -1: -1"}},
 		{"nothing", weir.Event{Request: req}, nil},
