@@ -124,3 +124,24 @@ func TestBlocks(t *testing.T) {
 		t.Errorf("got  %+v\nwant %+v", all, want)
 	}
 }
+
+// FuzzBlocks: whatever an internal data API answers, what is taken of it can be
+// enforced.
+func FuzzBlocks(f *testing.F) {
+	f.Add([]byte(`{"api":["/shop/1"],"application":["bob:App"],"user":["eve"],"custom":[1],"subscription":[{}]}`))
+	f.Add([]byte(`{"ip":[{"type":"IP","fixedIp":"10.1.2.3","id":7},{"type":"IPRANGE","startingIp":"::1","endingIp":"::ff","invert":true,"id":"x"}]}`))
+	f.Add([]byte(`{"ip":[{"fixedIp":"10.0.0.0/8"},{"fixedIp":"fe80::1%eth0"},{"type":"IPRANGE","startingIp":"10.0.0.1","endingIp":"::1"}]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var b blocks
+		if json.Unmarshal(text, &b) != nil {
+			return
+		}
+		all, _ := b.policies()
+		var g lockedDirected
+		d := newDirectives(&g, true, 1, quietly)
+		d.answered(0, said{denies: all})
+		if _, err := new(policy.Set).WithDenies(d.all()); err != nil {
+			t.Errorf("taken, but not to be enforced: %v", err)
+		}
+	})
+}

@@ -74,15 +74,15 @@ func (f *fleet) manager(text string) *process {
 }
 
 // micro starts a gateway by the document's steps: it is told to work together with the
-// traffic manager at an address.
-func (f *fleet) micro(at netip.AddrPort, text string) *process {
+// traffic manager at an address. Its broker is NATS, or what else is said.
+func (f *fleet) micro(at netip.AddrPort, text string, scheme ...string) *process {
 	c := configure(f.t, config.Microgateway, fmt.Sprintf(`
 [throttlingConfig]
 enabledGlobalTMEventPublishing=true
-jmsConnectionProviderUrl = "nats://%s"
+jmsConnectionProviderUrl = "%s://%s"
 throttleEndpointUrl = "https://%s/endpoints"
 throttleEndpointbase64Header = "admin:admin"
-%s`, f.nats, at, text))
+%s`, append(scheme, "nats")[0], f.nats, at, text))
 	return start(f.t, Options{Config: c, Gateway: f.source()})
 }
 

@@ -60,6 +60,9 @@ func (a *App) buildGateway() error {
 	a.gateway = g
 	a.metrics.MustRegister(newGatewayMetrics(g.core.gateway.Stats), g.reloads)
 	if u == nil {
+		if c.Role == config.Gateway {
+			a.log.Info("the configuration names no traffic manager: this gateway holds limits alone")
+		}
 		return nil
 	}
 	if err := g.join(c, u); err != nil {
