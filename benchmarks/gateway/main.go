@@ -83,29 +83,25 @@ func run(rounds int, length time.Duration, clients int, only, weir string) error
 
 // measure starts s afresh, so that no round inherits what another left.
 func measure(s system, load string, length time.Duration, clients int) (measurement, error) {
-	cmd := exec.Command(s.command[0], s.command[1:]...)
-	cmd.Stderr = os.Stderr
-	if s.quiet {
-		cmd.Stderr = nil
+	if s.beside != nil {
+		beside, stop, err := start(s.beside, s.quiet)
+		if err != nil {
+			return measurement{}, err
+		}
+		defer stop()
+		if err := pin(beside, 1); err != nil {
+			return measurement{}, err
+		}
 	}
-	if err := cmd.Start(); err != nil {
+	process, stop, err := start(s.command, s.quiet)
+	if err != nil {
 		return measurement{}, err
 	}
-	defer func() {
-		cmd.Process.Signal(os.Interrupt)
-		done := make(chan struct{})
-		go func() { cmd.Wait(); close(done) }()
-		select {
-		case <-done:
-		case <-time.After(5 * time.Second):
-			cmd.Process.Kill()
-			<-done
-		}
-	}()
+	defer stop()
 	if err := waitFor(s.addr); err != nil {
 		return measurement{}, err
 	}
-	for _, pid := range tree(cmd.Process.Pid) {
+	for _, pid := range tree(process) {
 		if err := pin(pid, 0); err != nil {
 			return measurement{}, err
 		}
@@ -115,15 +111,37 @@ func measure(s system, load string, length time.Duration, clients int) (measurem
 	if err := drive(s.addr, request, clients, 500*time.Millisecond, 0, nil); err != nil { // warm up
 		return measurement{}, err
 	}
-	before := cpu(cmd.Process.Pid)
+	before := cpu(process)
 	var answered int64
 	start := time.Now()
 	if err := drive(s.addr, request, clients, length, want, &answered); err != nil {
 		return measurement{}, err
 	}
 	took := time.Since(start).Seconds()
-	used := cpu(cmd.Process.Pid) - before
-	return measurement{float64(answered) / took, used.Seconds() * 1e6 / float64(answered), rss(cmd.Process.Pid)}, nil
+	used := cpu(process) - before
+	return measurement{float64(answered) / took, used.Seconds() * 1e6 / float64(answered), rss(process)}, nil
+}
+
+// start starts a process; stop ends and awaits it.
+func start(command []string, quiet bool) (pid int, stop func(), err error) {
+	cmd := exec.Command(command[0], command[1:]...)
+	if !quiet {
+		cmd.Stderr = os.Stderr
+	}
+	if err := cmd.Start(); err != nil {
+		return 0, nil, err
+	}
+	return cmd.Process.Pid, func() {
+		cmd.Process.Signal(os.Interrupt)
+		done := make(chan struct{})
+		go func() { cmd.Wait(); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(5 * time.Second):
+			cmd.Process.Kill()
+			<-done
+		}
+	}, nil
 }
 
 func report(systems []system, results map[string][]measurement) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/http"
@@ -23,6 +24,7 @@ type system struct {
 	request map[string]string // what to send, by load
 	refusal int               // the status of a refusal
 	quiet   bool              // drop what it logs
+	beside  []string          // command of a process that it works with, on the other core
 }
 
 // prepare writes the configuration of every system asked for.
@@ -32,6 +34,7 @@ func prepare(dir, backend, only, weir string) ([]system, error) {
 		make func(dir, addr, backend string) (system, error)
 	}{
 		{"weir", func(dir, addr, backend string) (system, error) { return makeWeir(dir, addr, backend, weir) }},
+		{"weir+tm", func(dir, addr, backend string) (system, error) { return makeTold(dir, addr, weir) }},
 		{"nginx", makeNginx},
 		{"haproxy", makeHAProxy},
 		{"net/http", makeReverseProxy},
@@ -186,11 +189,55 @@ func makeWeir(dir, addr, backend, binary string) (system, error) {
 	if out, err := exec.Command(binary, "build", project).CombinedOutput(); err != nil {
 		return system{}, fmt.Errorf("build: %s: %w", out, err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "key"), bytes.TrimSpace(key), 0o600); err != nil {
+		return system{}, err
+	}
 	field := "ApiKey: " + strings.TrimSpace(string(key)) + "\r\n"
 	return system{
 		command: []string{binary, "gateway", filepath.Join(project, "target", "bench.weir"), "--config", filepath.Join(project, "conf/micro-gw.conf")},
 		request: map[string]string{"forwarded": request("/bench/1/forwarded", field), "refused": request("/bench/1/refused", field)},
 		refusal: 429, quiet: true,
+	}, nil
+}
+
+// makeTold is makeWeir with a traffic manager that is told of every call. Weir must
+// have been made before.
+func makeTold(dir, addr, binary string) (system, error) {
+	if binary == "" {
+		binary = filepath.Join(dir, "weir")
+	}
+	artifact := filepath.Join(dir, "bench", "target", "bench.weir")
+	key, err := os.ReadFile(filepath.Join(dir, "key"))
+	if err != nil {
+		return system{}, fmt.Errorf("weir must be measured too: %w", err)
+	}
+	events, err := freeAddr()
+	if err != nil {
+		return system{}, err
+	}
+	topic, err := freeAddr()
+	if err != nil {
+		return system{}, err
+	}
+	host, port, _ := net.SplitHostPort(addr)
+	_, eventsPort, _ := net.SplitHostPort(events)
+	manager, gateway := filepath.Join(dir, "manager.toml"), filepath.Join(dir, "told.conf")
+	for name, text := range map[string]string{
+		manager: fmt.Sprintf("[node]\ndata = \"manager\"\n[traffic_manager]\nartifact = %q\n[management]\nport = -1\nhttps_port = %s\n[broker]\nlisten = %q\n",
+			artifact, eventsPort, topic),
+		gateway: fmt.Sprintf("[listenerConfig]\nhost = %q\nhttpPort = %s\n[management]\nport = -1\n[throttlingConfig]\nenabledGlobalTMEventPublishing = true\n"+
+			"throttleEndpointUrl = \"https://%s/endpoints\"\njmsConnectionProviderUrl = \"nats://%s\"\n", host, port, events, topic),
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			return system{}, err
+		}
+	}
+	field := "ApiKey: " + string(key) + "\r\n"
+	return system{
+		command: []string{binary, "gateway", artifact, "--config", gateway},
+		request: map[string]string{"forwarded": request("/bench/1/forwarded", field), "refused": request("/bench/1/refused", field)},
+		refusal: 429, quiet: true,
+		beside: []string{binary, "serve", "--role", "traffic-manager", "--config", manager},
 	}, nil
 }
 
