@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/weir-project/weir/broker/brokertest"
 )
 
 // server is the program under test, with the race detector where the tests have
@@ -15,6 +17,9 @@ import (
 var server, plain string
 
 func TestMain(m *testing.M) {
+	if brokertest.Child() {
+		return // it was a broker, started by one of the tests
+	}
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
 		// Most of the tests wait most of the time, for windows and time-outs to end.
