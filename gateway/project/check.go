@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"regexp"
 	"strings"
 	"time"
@@ -40,7 +39,7 @@ func (v value) check(of specification) {
 	select {
 	case f := <-done:
 		v.reportAll(f.doubt, value.doubtful)
-		v.reportAll(f.fault, value.wrong)
+		v.reportAll(f.fault, func(v value, err error) { v.wrong(of, err) })
 	case <-ctx.Done():
 		// The check ends by itself, since the document's size is bounded.
 		v.fault("takes more than %v to check: it is too intricate", maxCheck)
@@ -53,7 +52,7 @@ func (v value) check(of specification) {
 func checkOpenAPI(ctx context.Context, text []byte, of specification) (doubt, fault error) {
 	defer func() {
 		if p := recover(); p != nil {
-			fault = fmt.Errorf("is no valid OpenAPI definition: %v", p)
+			fault = errMalformed
 		}
 	}()
 	doc, err := loadOpenAPI(ctx, text, of)
@@ -80,6 +79,9 @@ func checkOpenAPI(ctx context.Context, text []byte, of specification) (doubt, fa
 	}
 	return nil, doubt
 }
+
+// errMalformed is the fault of a document on which the library panics.
+var errMalformed = errors.New("is no valid OpenAPI definition: it is malformed in a way that cannot be told more exactly")
 
 // loadOpenAPI loads a document and resolves its references.
 func loadOpenAPI(ctx context.Context, text []byte, of specification) (*openapi3.T, error) {
@@ -138,42 +140,30 @@ func (v value) doubtful(err error) {
 }
 
 // wrong reports what makes a document invalid.
-func (v value) wrong(err error) {
-	before := len(v.report.faults)
-	if strings.Contains(err.Error(), "cannot unmarshal") {
-		v.misshapen()
+func (v value) wrong(of specification, err error) {
+	text, before := err.Error(), len(v.report.faults)
+	switch {
+	case strings.Contains(text, "found unresolved ref"):
+		return // the library does not follow all references, and we have
+	case strings.Contains(text, "cannot unmarshal"):
+		v.misshapen(of)
+	case errors.Is(err, errMalformed), strings.Contains(text, "MUST be an object"):
+		v.reportNulls(inDocument)
 	}
 	if e, ok := errors.AsType[*openapi3.SectionValidationError](err); ok {
 		if _, there := v.at(e.Section); !there {
 			v.fault("%s is missing", e.Section)
 		}
 	}
-	if len(v.report.faults) > before {
-		return
+	if len(v.report.faults) == before {
+		v.locate(err).fault("%s", plainly(err))
 	}
-	v.locate(err).fault("%s", plainly(err))
-}
-
-// misfit is how the JSON library says that a value is of another kind than the
-// field that it is for.
-var misfit = regexp.MustCompile(`cannot unmarshal (\w+)( [0-9.]+)? into (?:Go )?(?:(?:struct )?field (\S+)|value) of type`)
-
-// kindsOfJSON are the kinds of values as that library calls them.
-var kindsOfJSON = map[string]string{
-	"array": "a list", "object": "a mapping", "string": "text", "number": "a number", "bool": "true or false",
 }
 
 // plainly returns the first line of an error, without what is only of interest
 // to those who wrote the library.
 func plainly(err error) string {
 	text, _, _ := strings.Cut(err.Error(), "\n")
-	if m := misfit.FindStringSubmatch(text); m != nil {
-		field := "it"
-		if m[3] != "" {
-			field = m[3][strings.LastIndexByte(m[3], '.')+1:]
-		}
-		return field + " cannot be " + kindsOfJSON[m[1]]
-	}
 	text = strings.TrimPrefix(text, "json: ")
 	if len(text) > 300 {
 		text = strings.ToValidUTF8(text[:300], "") + "…"
@@ -187,6 +177,11 @@ func (v value) locate(err error) value {
 	at := v
 	if e, ok := errors.AsType[*openapi3.SectionValidationError](err); ok {
 		at, _ = v.keyAt(e.Section)
+	}
+	if m := ofLater.FindStringSubmatch(err.Error()); m != nil {
+		if key, ok := v.keyAt(m[1]); ok {
+			return key
+		}
 	}
 	// Some errors name their path only in words.
 	for _, m := range inQuotes.FindAllStringSubmatch(err.Error(), 4) {
@@ -237,6 +232,9 @@ func withReference(n *yaml.Node, text string) *yaml.Node {
 	return nil
 }
 
+// ofLater finds the field of the top that an error says to be of a later version.
+var ofLater = regexp.MustCompile(`^field (\w+) is for OpenAPI`)
+
 // inQuotes finds what an error quotes.
 var inQuotes = regexp.MustCompile(`"([^"]+)"`)
 
@@ -260,47 +258,26 @@ var componentLists = map[string]string{
 	"response": "responses", "security scheme": "securitySchemes", "example": "examples", "link": "links", "callback": "callbacks",
 }
 
-// misshapen reports the smallest parts of a document that are of a wrong shape:
-// a list where there must be a mapping, and so on.
-func (v value) misshapen() {
-	try := func(v value, into any) {
-		if err := json.Unmarshal(toJSON(v.node), into); err != nil {
-			text := ": " + plainly(err)
-			v.fault("%s", v.name()+strings.TrimPrefix(text, ": it"))
-		}
-	}
-	pairs, _ := v.pairs()
-	for _, p := range pairs {
-		if p.name == "paths" || p.name == "components" {
-			if _, ok := p.value.pairs(); !ok && !p.value.isNull() {
-				p.value.fault("%s must be a mapping", p.name)
+// reportNulls reports what has no value: a name without what it is the name of.
+func (v value) reportNulls(in scope) {
+	pairs, isMapping := v.pairs()
+	if !isMapping && v.node.Kind == yaml.SequenceNode {
+		for _, item := range v.list() {
+			if item.isNull() {
+				item.fault("%s has no value", item.name())
 			}
+			item.reportNulls(in)
 		}
 	}
-	if info, ok := v.at("info"); ok {
-		try(info, new(openapi3.Info))
-	}
-	if servers, ok := v.at("servers"); ok {
-		try(servers, new(openapi3.Servers))
-	}
-	paths, _ := v.at("paths")
-	pairs, _ = paths.pairs()
 	for _, p := range pairs {
-		before := len(v.report.faults)
-		operations, _ := p.value.pairs()
-		for _, o := range operations {
-			if _, ok := methods[o.name]; ok {
-				try(o.value, new(openapi3.Operation))
-			}
+		below := in.below(p.name)
+		switch {
+		case below == inData:
+		case p.value.isNull():
+			p.key.fault("%s has no value", p.name)
+		default:
+			p.value.reportNulls(below)
 		}
-		if len(v.report.faults) == before && strings.HasPrefix(p.name, "/") {
-			try(p.value, new(openapi3.PathItem))
-		}
-	}
-	schemas, _ := v.at("components", "schemas")
-	pairs, _ = schemas.pairs()
-	for _, p := range pairs {
-		try(p.value, new(openapi3.SchemaRef))
 	}
 }
 
