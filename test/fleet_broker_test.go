@@ -58,21 +58,29 @@ func TestFleetRabbitMQ(t *testing.T) {
 			tm := f.manager(manager)
 			documented(t, f, tm, tm.throttlingConfig(gateway))
 		})
-		t.Run("roles", func(t *testing.T) {
+		t.Run("root", func(t *testing.T) { // where the topics are not those of the other fleet
 			t.Parallel()
-			f := newFleet(t, 10)
-			manager := strings.TrimSuffix(manager, `carbon"`) + `"` // a topic apart from that of the other fleet
-			one, two := f.manager(manager), f.manager(manager)
-			conf := urlGroup("loadbalance", one, two)
-			conf = strings.Replace(conf, "throttle_decision_endpoints", fmt.Sprintf("throttle_decision_endpoints = [\"tcp://%s\"] #", r.Address), 1) +
-				fmt.Sprintf("\n[apim.throttling.jms]\nusername = %q\npassword = %q\n", brokertest.Gateway.User, brokertest.Gateway.Password)
-			gateways := []*gatewayProcess{f.serveRole("gateway", conf), f.serveRole("gateway", conf), f.serveRole("gateway", conf)}
-			f.holds(t, []*managerProcess{one, two}, gateways)
+			manager := strings.TrimSuffix(manager, `carbon"`) + `"`
+			t.Run("roles", func(t *testing.T) { rolesOverRabbit(t, r, manager) })
+			t.Run("hostile", func(t *testing.T) {
+				hostileRabbit(t, r, manager, fmt.Sprintf("amqp://%s:%s@%s", brokertest.Gateway.User, brokertest.Gateway.Password, r.Address))
+			})
 		})
 	})
 	t.Run("fails", func(t *testing.T) {
 		newFleet(t, 10).outlives(t, r.Disturber(), manager, gateway)
 	})
+}
+
+// rolesOverRabbit has traffic managers and gateways by deployment.toml.
+func rolesOverRabbit(t *testing.T, r *brokertest.RabbitMQ, manager string) {
+	f := newFleet(t, 10)
+	one, two := f.manager(manager), f.manager(manager)
+	conf := urlGroup("loadbalance", one, two)
+	conf = strings.Replace(conf, "throttle_decision_endpoints", fmt.Sprintf("throttle_decision_endpoints = [\"tcp://%s\"] #", r.Address), 1) +
+		fmt.Sprintf("\n[apim.throttling.jms]\nusername = %q\npassword = %q\n", brokertest.Gateway.User, brokertest.Gateway.Password)
+	gateways := []*gatewayProcess{f.serveRole("gateway", conf), f.serveRole("gateway", conf), f.serveRole("gateway", conf)}
+	f.holds(t, []*managerProcess{one, two}, gateways)
 }
 
 // outlives holds gateways to limits while a broker is disturbed. Each limit is that
