@@ -143,7 +143,6 @@ func (a *App) Run(ctx context.Context) error {
 		d.close()
 		return err
 	}
-	a.announce(d.addresses(m))
 	if err := serve(ctx, a.services(&d, m)); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
@@ -167,13 +166,14 @@ func (a *App) services(d *doors, m *management) []service {
 	}
 	return append(all,
 		service{"reload", a.reloader, stopGrace},
-		service{"readiness", a.beReady, stopGrace},
+		service{"readiness", func(ctx context.Context) error { return a.beReady(ctx, d.addresses(m)) }, stopGrace},
 	)
 }
 
 // beReady is the last service: it is ready while all the others run.
-func (a *App) beReady(ctx context.Context) error {
+func (a *App) beReady(ctx context.Context, at Addresses) error {
 	a.ready.ready.Store(true)
+	a.announce(at)
 	<-ctx.Done()
 	a.ready.ready.Store(false)
 	a.log.Info("stopping")
