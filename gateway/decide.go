@@ -22,6 +22,9 @@ func (g *Gateway) decide(x *Exchange) *Answer {
 		// Only a token can name a tier that doesn't exist: Apply checks the rest.
 		return g.reject(x, &notSubscribed)
 	}
+	for i := range m.Checks {
+		g.limiter.Prefetch(m.Checks[i].Key) // while decisions are looked at
+	}
 	g.block(m, x.snapshot, &x.Request, x.Time)
 	var ok bool
 	if x.Ticket, ok = g.limiter.Take(x.Time, m.Checks); !ok {

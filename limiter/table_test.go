@@ -108,3 +108,24 @@ func TestMemoryPerKey(t *testing.T) {
 		}
 	}
 }
+
+// TestPrefetchChangesNothing also has slots at the end of their table.
+func TestPrefetchChangesNothing(t *testing.T) {
+	l := New(Options{})
+	limit := perMinute(10)
+	for k := range Key(1000) {
+		l.Prefetch(k)
+		if n := l.Len(); n != int(k) {
+			t.Fatalf("%d keys are held, want %d", n, k)
+		}
+		c := []Check{{Limit: limit, Key: k, N: 1}}
+		l.Take(t0, c)
+		l.Prefetch(k)
+		if l.Peek(t0, c); c[0].Remaining != 9 {
+			t.Fatalf("key %d: %d would be left, want 8", k, c[0].Remaining)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { l.Prefetch(1) }); n != 0 {
+		t.Errorf("%v allocations, want none", n)
+	}
+}

@@ -99,6 +99,9 @@ func New(o Options) (*Middleware, error) {
 func (m *Middleware) Handle(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		checks := m.checks(r)
+		for i := range checks {
+			m.o.Limiter.Prefetch(checks[i].Key) // while the clock is read
+		}
 		ticket, ok := m.o.Limiter.Take(m.o.Now(), checks)
 		m.setFields(w.Header(), checks)
 		switch {
