@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -374,6 +375,21 @@ func TestQuiet(t *testing.T) {
 		if strings.Contains(text.String(), secret) {
 			t.Errorf("the log has %s in it", secret)
 		}
+	}
+}
+
+// Whoever tries passwords does not fill the log.
+func TestRefusalsAreNoFlood(t *testing.T) {
+	var text lockedBuffer
+	s, _ := serve(t, nats.ServerOptions{Listen: "127.0.0.1:0", Log: slog.New(slog.NewTextHandler(&text, nil))})
+	for i := range 40 {
+		wrong := nats.Login{User: "gateway", Password: fmt.Sprint(i)}
+		if err := transport(t, nats.Options{URL: url(wrong, s.Addr())}).Subscribe(t.Context(), broker.ThrottleData, &ear{}); err == nil {
+			t.Error("a wrong password was taken")
+		}
+	}
+	if n := strings.Count(text.String(), "authentication error"); n < 1 || n > 10 {
+		t.Errorf("40 wrong passwords became %d lines:\n%s", n, text.String())
 	}
 }
 
