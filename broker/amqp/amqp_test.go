@@ -4,6 +4,7 @@ package amqp_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"runtime"
 	"slices"
@@ -360,5 +361,37 @@ func TestTransportFaults(t *testing.T) {
 	tr := transport(t, amqp.Options{URL: broker.URL{Scheme: broker.AMQP, Brokers: []broker.Broker{{Address: freeAddress(t)}}}})
 	if err := tr.Publish(t.Context(), broker.ThrottleData, nil); err == nil || !strings.Contains(err.Error(), "not connected") {
 		t.Errorf("publish before Run: %v", err)
+	}
+}
+
+// What is no broker of AMQP is named as such.
+func TestNoBroker(t *testing.T) {
+	for _, tt := range []struct{ says, want string }{
+		{"INFO {\"server_id\":\"x\"}\r\n", "what it says is not AMQP 0-9-1"},
+		{"HTTP/1.1 400 Bad Request\r\n\r\n", "what it says is not AMQP 0-9-1"},
+		{"", "it has hung up"},
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = io.ReadFull(c, make([]byte, 8)) // the protocol's name
+				_, _ = io.WriteString(c, tt.says)
+				c.Close()
+			}
+		}()
+		u := broker.URL{Scheme: broker.AMQP, VHost: "/", Brokers: []broker.Broker{{Address: l.Addr().String()}}}
+		e := &ear{}
+		run(t, func(ctx context.Context) error {
+			return transport(t, amqp.Options{URL: u}).Subscribe(ctx, broker.ThrottleData, e)
+		})
+		until(t, "it is said what is wrong", func() bool { return e.heard("lost: broker " + l.Addr().String() + ": " + tt.want) })
 	}
 }

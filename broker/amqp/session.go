@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -265,6 +266,10 @@ func plain(err error) error {
 		return errors.New("it has hung up")
 	case !e.Server && strings.Contains(e.Reason, "i/o timeout"):
 		return errors.New("it does not answer any more")
+	case !e.Server && strings.Contains(e.Reason, "frame"): // that can't be read
+		return errors.New("what it says is not AMQP 0-9-1")
+	case !e.Server && e.Reason == io.EOF.Error():
+		return errors.New("it has hung up")
 	case !e.Server:
 		return errors.New(e.Reason)
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -409,4 +410,19 @@ func (l *lockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// What says nothing, as a server does that waits for TLS, is named as such.
+func TestSilence(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	u := url(brokertest.Gateway, l.Addr().String())
+	u.Brokers[0].ConnectTimeout = 100 * time.Millisecond
+	e := listen(t, transport(t, nats.Options{URL: u}))
+	until(t, "it is said what is wrong", func() bool {
+		return e.heard("lost: broker " + l.Addr().String() + ": there is no answer within 100ms")
+	})
 }
