@@ -98,7 +98,7 @@ func newBroker(t *config.Topic, c *config.Config, log *slog.Logger) (*nats.Serve
 		Gateways: nats.Login{User: t.Login.User, Password: string(t.Login.Password)},
 		// Whoever publishes is in the process: nobody else knows this password.
 		Managers: nats.Login{User: "traffic-manager of " + t.Login.User, Password: randomText()},
-		Log:      log,
+		Log:      newHush(log),
 	}
 	if c.Broker.CertFile != "" {
 		p, err := loadPair("broker.cert_file", c.Broker.CertFile, c.Broker.KeyFile)

@@ -96,7 +96,7 @@ func (d *direct) count(dec *event.Decoder, body event.Body) {
 	if err == nil && len(refused) == 0 {
 		return
 	}
-	if n := d.faults.add(time.Now(), 1); n > 0 {
+	if n := d.faults.add(time.Now()); n > 0 {
 		d.log.Error("events of the gateway could not be counted", "batches", n, "refused", len(refused), "error", err)
 	}
 }

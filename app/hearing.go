@@ -90,7 +90,7 @@ func (h *hearing) PolicyChange(broker.PolicyChange) { h.changes.Add(1) }
 // Ignored implements broker.Listener.
 func (h *hearing) Ignored(kind broker.FaultKind, err error) {
 	h.ignored[min(kind, broker.Unknown)].Add(1)
-	if n := h.faults.add(time.Now(), 1); n > 0 {
+	if n := h.faults.add(time.Now()); n > 0 {
 		h.log.Warn("messages on the topic have no effect", "broker", h.carrier.name, "messages", n, "error", oneLine(err))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
@@ -90,6 +91,7 @@ func (m *management) services(a *App) []service {
 	if a.manager != nil {
 		manager = a.manager.handler
 	}
+	strangers := newHush(a.log)
 	var all []service
 	if m.http != nil {
 		// Where others than this machine ask, there are no credentials to be sent
@@ -100,7 +102,7 @@ func (m *management) services(a *App) []service {
 		}
 		h := managementHandler(&a.ready, a.metrics, private)
 		all = append(all, service{"management", func(ctx context.Context) error {
-			return serveManagement(ctx, m.http, h)
+			return serveManagement(ctx, m.http, h, strangers)
 		}, httpGrace + stopGrace})
 	}
 	if m.https != nil {
@@ -108,17 +110,18 @@ func (m *management) services(a *App) []service {
 		all = append(all,
 			service{"certificates", func(ctx context.Context) error { return m.certificates.Run(ctx, a.log) }, stopGrace},
 			service{"management over TLS", func(ctx context.Context) error {
-				return serveManagement(ctx, tls.NewListener(m.https, m.certificates.config), h)
+				return serveManagement(ctx, tls.NewListener(m.https, m.certificates.config), h, strangers)
 			}, httpGrace + stopGrace},
 		)
 	}
 	return all
 }
 
-// serveManagement serves h on l until ctx is done.
-func serveManagement(ctx context.Context, l net.Listener, h http.Handler) error {
+// serveManagement serves h on l until ctx is done. log hears of clients that fail.
+func serveManagement(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
 	s := &http.Server{
 		Handler:           h,
+		ErrorLog:          slog.NewLogLogger(library{log}, slog.LevelWarn),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,

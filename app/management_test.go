@@ -95,7 +95,7 @@ func TestServeHTTPFinishesCalls(t *testing.T) {
 func TestServeHTTPReportsWhyItEnded(t *testing.T) {
 	l := loopback(t)
 	l.Close()
-	err := serveManagement(t.Context(), l, http.NotFoundHandler())
+	err := serveManagement(t.Context(), l, http.NotFoundHandler(), quietly)
 	if err == nil || !strings.Contains(err.Error(), "closed") {
 		t.Errorf("got %v, want why it could not serve", err)
 	}

@@ -12,14 +12,14 @@ type rarely struct {
 	n    int
 }
 
-// add counts n more, and returns how many there were since the last line if it is
+// add counts one more, and returns how many there were since the last line if it is
 // time for another; zero: it is not.
-func (r *rarely) add(now time.Time, n int) int {
-	r.n += n
-	if r.n == 0 || !r.last.IsZero() && now.Sub(r.last) < quiet {
+func (r *rarely) add(now time.Time) int {
+	r.n++
+	if !r.last.IsZero() && now.Sub(r.last) < quiet {
 		return 0
 	}
-	n = r.n
+	n := r.n
 	r.n, r.last = 0, now
 	return n
 }

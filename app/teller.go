@@ -170,7 +170,7 @@ func (t *teller) tell(ctx context.Context, m message) error {
 // if ctx is done before the broker is back.
 func (t *teller) recover(ctx context.Context, err error) bool {
 	if t.carrier.err() == nil {
-		if n := t.faults.add(time.Now(), 1); n > 0 {
+		if n := t.faults.add(time.Now()); n > 0 {
 			t.log.Warn("decisions could not be told", "decisions", n, "error", err)
 		}
 		return true
