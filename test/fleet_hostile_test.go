@@ -146,7 +146,9 @@ func (f *fleet) hostile(t *testing.T, i *intruder, manager, gateway string) {
 		t.Fatalf("%v: %s", err, real)
 	}
 	malformed := [][]byte{
-		{}, []byte("null"), []byte("[]"), []byte("not JSON"), []byte(`{"event":`), {0xff, 0xfe, 0},
+		{},
+		[]byte("null"), []byte("[]"), []byte("not JSON"), []byte(`{"event":`),
+		{0xff, 0xfe, 0},
 		bytes.Repeat([]byte("["), broker.MaxMessage), bytes.Repeat([]byte(" "), broker.MaxMessage),
 	}
 	for _, m := range malformed {
