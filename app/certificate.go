@@ -136,23 +136,41 @@ const (
 )
 
 // ownCertificate returns the files of the node's own certificate in a folder. One
-// that is there is used for as long as it is good; else one is made.
+// that is there is used for as long as it is good; else one is made. Several processes
+// may do so at the same time.
 func ownCertificate(dir string, names []string, now time.Time, log *slog.Logger) (certFile, keyFile string, err error) {
 	certFile, keyFile = filepath.Join(dir, ownCertFile), filepath.Join(dir, ownKeyFile)
-	c, err := tls.LoadX509KeyPair(certFile, keyFile)
+	good := func() ([]byte, error) {
+		c, err := tls.LoadX509KeyPair(certFile, keyFile)
+		switch {
+		case err == nil && now.Before(c.Leaf.NotAfter.Add(-renewBefore)):
+			return c.Certificate[0], nil
+		case err == nil || errors.Is(err, os.ErrNotExist):
+			return nil, nil
+		}
+		return nil, err
+	}
+	der, err := good()
+	made := false
+	if der == nil {
+		// Another process may be at it: then this one takes what that one makes.
+		err = locked(dir, func() (err error) {
+			if der, err = good(); der == nil && err == nil {
+				made = true
+				der, err = makeCertificate(certFile, keyFile, names, now)
+			}
+			return err
+		})
+	}
 	switch {
-	case err == nil && now.Before(c.Leaf.NotAfter.Add(-renewBefore)):
-		log.Info("using the certificate that the node made for itself", "file", certFile, "fingerprint", fingerprint(c.Certificate[0]))
-		return certFile, keyFile, nil
-	case err != nil && !errors.Is(err, os.ErrNotExist):
-		return "", "", fmt.Errorf("certificate of the management port: %w; without both files a new one is made", err)
+	case err != nil:
+		return "", "", fmt.Errorf("certificate of the management port, in node.data: %w; without %s and %s a new one is made", err, ownCertFile, ownKeyFile)
+	case made:
+		log.Info("made a certificate, as management.cert_file names none: gateways on other machines take the file as events.ca_file",
+			"file", certFile, "fingerprint", fingerprint(der))
+	default:
+		log.Info("using the certificate that the node made for itself", "file", certFile, "fingerprint", fingerprint(der))
 	}
-	der, err := makeCertificate(certFile, keyFile, names, now)
-	if err != nil {
-		return "", "", fmt.Errorf("certificate of the management port: %w", err)
-	}
-	log.Info("made a certificate, as management.cert_file names none: gateways on other machines take the file as events.ca_file",
-		"file", certFile, "fingerprint", fingerprint(der))
 	return certFile, keyFile, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -60,7 +61,7 @@ func TestOwnCertificate(t *testing.T) {
 	if err := os.WriteFile(certFile, []byte("something else"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := ownCertificate(dir, nil, now, l); err == nil || !strings.Contains(err.Error(), "without both files") {
+	if _, _, err := ownCertificate(dir, nil, now, l); err == nil || !strings.Contains(err.Error(), "a new one is made") {
 		t.Errorf("a file that is no certificate: got %v", err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {
@@ -99,5 +100,39 @@ func TestPairReloads(t *testing.T) {
 	}
 	if _, err := loadCAs("broker.ca_file", keyFile); err == nil || !strings.HasPrefix(err.Error(), "broker.ca_file: ") {
 		t.Errorf("no certificate in the file: got %v", err)
+	}
+}
+
+// TestOwnCertificateTogether: processes that begin at the same time end up with one
+// certificate, also after one that ended while it made one.
+func TestOwnCertificateTogether(t *testing.T) {
+	dir := t.TempDir()
+	lock := filepath.Join(dir, lockFile)
+	if err := os.WriteFile(lock, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(lock, old, old); err != nil {
+		t.Fatal(err)
+	}
+	log := &logbook{}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			certFile, keyFile, err := ownCertificate(dir, []string{"localhost"}, time.Now(), logTo(log))
+			if err == nil {
+				_, err = tls.LoadX509KeyPair(certFile, keyFile)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if made := log.count("made a certificate"); made != 1 {
+		t.Errorf("%d were made, want 1", made)
+	}
+	if _, err := os.Stat(lock); err == nil {
+		t.Error("the lock is left behind")
 	}
 }

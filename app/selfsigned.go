@@ -7,7 +7,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"fmt"
+	"errors"
+	"io/fs"
 	"math/big"
 	"net"
 	"os"
@@ -85,9 +86,6 @@ func makeCertificate(certFile, keyFile string, names []string, now time.Time) ([
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Dir(certFile), 0o700); err != nil {
-		return nil, fmt.Errorf("node.data: %w", err)
-	}
 	if err := writePEM(keyFile, "PRIVATE KEY", private, 0o600); err != nil {
 		return nil, err
 	}
@@ -113,4 +111,34 @@ func writePEM(name, kind string, content []byte, mode os.FileMode) error {
 		err = os.Rename(f.Name(), name)
 	}
 	return err
+}
+
+const (
+	lockFile = "server.lock"
+	// A lock is waited for, and taken from somebody who has had it for too long: who
+	// ended on the way.
+	lockWait, lockLife = 5 * time.Second, 3 * time.Second
+)
+
+// locked calls f while no other process does so in the same folder, which it makes if
+// need be.
+func locked(dir string, f func() error) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	name := filepath.Join(dir, lockFile)
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		lock, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err == nil {
+			defer os.Remove(name)
+			_ = lock.Close() // nothing is in it
+			return f()
+		}
+		if !errors.Is(err, fs.ErrExist) || time.Since(began) > lockWait {
+			return err
+		}
+		if info, err := os.Stat(name); err == nil && time.Since(info.ModTime()) > lockLife {
+			_ = os.Remove(name) // if another was faster, so much the better
+		}
+	}
 }
