@@ -73,7 +73,7 @@ func (t *Transport) dial(ctx context.Context, b broker.Broker) (*session, error)
 	client, err := o.Connect()
 	if err != nil {
 		s.wire.cut()
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		if timed, ok := errors.AsType[net.Error](err); ok && timed.Timeout() || errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return nil, fmt.Errorf("there is no answer within %v", timeout)
 		}
 		return nil, plain(err)
