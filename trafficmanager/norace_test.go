@@ -1,0 +1,5 @@
+//go:build !race
+
+package trafficmanager
+
+const underRace = false
