@@ -67,6 +67,17 @@ func TestFleetRabbitMQ(t *testing.T) {
 			})
 		})
 	})
+	t.Run("misfits", func(t *testing.T) {
+		f := newFleet(t, 5)
+		away := "https://" + local(freePort(t))
+		for at, says := range map[string]string{
+			"gateway:wrong@" + r.Address + "/carbon":    badLogin,
+			"nobody:g4teway@" + r.Address + "/carbon":   badLogin,
+			"gateway:g4teway@" + r.Address + "/nowhere": "vhost nowhere not found",
+		} {
+			f.copes(t, f.micro(throttling(away, "admin:admin", "amqp://"+at)), [][2]string{{brokerRefuses, says}, {noAnswer, ""}, {noData, ""}})
+		}
+	})
 	t.Run("fails", func(t *testing.T) {
 		newFleet(t, 10).outlives(t, r.Disturber(), manager, gateway)
 	})

@@ -35,6 +35,12 @@ var fleetApps = []string{"shop", "mall", "barn", "cave", "dock"}
 // test meets the end of its window.
 func perDay(limit int) string { return "{count: " + itoa(limit) + ", unitTime: 1, timeUnit: day}" }
 
+// fleetPolicies returns policies.yaml with that limit.
+func fleetPolicies(limit int) string {
+	_, anybody, _ := strings.Cut(generous, "\n")
+	return plan(perDay(limit)) + anybody
+}
+
 // newFleet makes a project in which each application may call the API so often.
 func newFleet(t testing.TB, limit int) *fleet {
 	t.Helper()
@@ -44,7 +50,7 @@ func newFleet(t testing.TB, limit int) *fleet {
 		apps += "  - {name: " + app + ", owner: ann, tier: Unlimited, subscriptions: [{api: pizza, version: \"1\", tier: Plan}]}\n"
 	}
 	f := &fleet{project: newProject(t, b.URL, files{
-		"policies.yaml": plan(perDay(limit)), "applications.yaml": apps, "api_definitions/pizza.yaml": reloadAPI,
+		"policies.yaml": fleetPolicies(limit), "applications.yaml": apps, "api_definitions/pizza.yaml": reloadAPI,
 		"api_definitions/pet.yaml": openAPI("x-wso2-production-endpoints: {urls: [BACKEND]}"),
 	}), backend: b, app: fleetApps[0], clients: new(sync.Map)}
 	f.key(f.app, "PRODUCTION")
@@ -64,7 +70,7 @@ func (f *fleet) with(app string) *fleet {
 // limit writes another limit into the artifact.
 func (f *fleet) limit(n int) {
 	f.t.Helper()
-	f.write(files{"policies.yaml": plan(perDay(n))})
+	f.write(files{"policies.yaml": fleetPolicies(n)})
 	f.build()
 }
 
