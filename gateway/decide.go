@@ -22,9 +22,6 @@ func (g *Gateway) decide(x *Exchange) *Answer {
 		// Only a token can name a tier that doesn't exist: Apply checks the rest.
 		return g.reject(x, &notSubscribed)
 	}
-	for i := range m.Checks {
-		g.limiter.Prefetch(m.Checks[i].Key) // while decisions are looked at
-	}
 	g.block(m, x.snapshot, &x.Request, x.Time)
 	var ok bool
 	if x.Ticket, ok = g.limiter.Take(x.Time, m.Checks); !ok {
@@ -121,5 +118,5 @@ func (g *Gateway) Finish(x *Exchange, o Outcome) {
 	}
 	n := x.unsettled(o)
 	x.Ticket.Settle(end, limiter.Bytes, n)
-	g.tell(x, end, weir.Spent{Bytes: x.toldBytes(n)})
+	g.tellBytes(x, end, n)
 }

@@ -49,8 +49,7 @@ func (g *Gateway) Restate(now time.Time) (n uint64, bodies []event.Body) {
 	return g.events.restate(now)
 }
 
-// tell notes that x spent s at a time. What it costs more than nothing is asked
-// only where somebody is told.
+// tell notes that x spent s at a time.
 func (g *Gateway) tell(x *Exchange, at time.Time, s weir.Spent) {
 	if g.events == nil || s == (weir.Spent{}) {
 		return
@@ -76,6 +75,13 @@ func (g *Gateway) takeBack(x *Exchange) {
 	s := x.told
 	x.told = weir.Spent{}
 	g.tell(x, x.Time, weir.Spent{Requests: -s.Requests, Bytes: -s.Bytes, Events: -s.Events})
+}
+
+// tellBytes tells that n bytes of x were transferred until a time.
+func (g *Gateway) tellBytes(x *Exchange, at time.Time, n int64) {
+	if g.events != nil {
+		g.tell(x, at, weir.Spent{Bytes: x.toldBytes(n)})
+	}
 }
 
 // toldBytes returns n if any traffic manager counts the bytes of x.

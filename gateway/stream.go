@@ -42,7 +42,7 @@ func (g *Gateway) Progress(x *Exchange, now time.Time, o Outcome) {
 	if n := x.unsettled(o); n > 0 && x.taken {
 		g.limiter.Charge(now, x.Match.Checks, limiter.Bytes, n)
 		x.settled += n
-		g.tell(x, now, weir.Spent{Bytes: x.toldBytes(n)})
+		g.tellBytes(x, now, n)
 	}
 }
 
