@@ -9,17 +9,16 @@ import (
 	"github.com/weir-project/weir/broker/brokertest"
 )
 
-// awaitAnswered returns once each gateway has called its traffic manager, and was
-// answered: by then it has heard of all that was in force, whatever came over a topic.
+// awaitAnswered returns once each gateway has told its traffic manager of another
+// event, and was answered: by then it has heard of all that was in force before,
+// whatever came over a topic.
 func (f *fleet) awaitAnswered(t testing.TB, gateways ...*gatewayProcess) {
 	t.Helper()
-	const calls = "weir_events_calls_total"
 	for _, g := range gateways {
-		before := readMetrics(t, g.management).value(t, calls)
+		sent := readMetrics(t, g.management).value(t, "weir_events_sent_total")
 		until(t, "the gateway to be answered", func() bool {
 			f.client(g).get(t, "/pet/a").want(t, 200, "") // for an event to be told
-			// They are made one by one, and one may be under way.
-			return readMetrics(t, g.management).value(t, calls) >= before+2
+			return readMetrics(t, g.management).value(t, "weir_events_acknowledged_total") > sent
 		})
 	}
 }
