@@ -38,6 +38,9 @@ type told struct{ to gateway.Told }
 // Events implements gateway.Told.
 func (t *told) Events(n uint64, body event.Body) { t.to.Events(n, body) }
 
+// away reports whether all traffic managers are.
+func (g *gatewayRole) away() bool { return g.uplink != nil && g.uplink.Away() }
+
 // buildGateway makes a.gateway.
 func (a *App) buildGateway() error {
 	c := &a.options.Config
@@ -49,7 +52,7 @@ func (a *App) buildGateway() error {
 	if u != nil {
 		seed = limiter.SeedOf(c.FleetSecret())
 		events = gateway.EventOptions{
-			To: &g.told, Flush: c.Events.Flush, MaxEvents: c.Events.MaxEvents, Ledger: int(c.Events.Ledger),
+			To: &g.told, Away: g.away, Flush: c.Events.Flush, MaxEvents: c.Events.MaxEvents, Ledger: int(c.Events.Ledger),
 		}
 	}
 	var err error

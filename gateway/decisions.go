@@ -210,6 +210,9 @@ func (d *decisions) each(stay func(*decided) bool) {
 
 // block tells the checks of m which keys the fleet has spent.
 func (g *Gateway) block(m *policy.Match, s *snapshot, r *weir.Request, now time.Time) {
+	if away := g.options.Events.Away; away != nil && s.base.Lossy() && away() {
+		withoutManagers(m)
+	}
 	d := &g.decisions
 	if d.count.Load() == 0 {
 		return
@@ -218,7 +221,7 @@ func (g *Gateway) block(m *policy.Match, s *snapshot, r *weir.Request, now time.
 		if !m.Sources[i].Told() {
 			continue
 		}
-		if e := d.find(m.Checks[i].Key, now); e != nil {
+		if e := d.find(m.Checks[i].Key, now); e != nil && m.Checks[i].Blocked == 0 {
 			m.Checks[i].Blocked = e.ends.Sub(now)
 		}
 	}
@@ -227,6 +230,25 @@ func (g *Gateway) block(m *policy.Match, s *snapshot, r *weir.Request, now time.
 		k := d.seed.Key(string(t.AppendKey(buf[:0], r)))
 		if e := d.find(k, now); e != nil {
 			addForeign(m, k, e, now)
+		}
+	}
+}
+
+// retryAway is for how long a limit says that it refuses while nobody can tell
+// whether it is spent.
+const retryAway = time.Second
+
+// withoutManagers makes the checks of m do what their limits say for the time in
+// which traffic managers are away.
+func withoutManagers(m *policy.Match) {
+	for i := range m.Checks {
+		c, s := &m.Checks[i], m.Sources[i]
+		switch {
+		case !s.Told():
+		case c.Limit.OnStoreLoss == limiter.Closed:
+			c.Blocked = retryAway
+		case c.Limit.OnStoreLoss == limiter.Open:
+			c.Limit = s.Open()
 		}
 	}
 }

@@ -264,3 +264,38 @@ func BenchmarkBlocked(b *testing.B) {
 		})
 	}
 }
+
+// TestAway lets limits do what they say while all traffic managers are away.
+func TestAway(t *testing.T) {
+	for loss, want := range map[limiter.OnStoreLoss][2]int{ // the first call and the eleventh
+		limiter.Local: {0, 429}, limiter.Closed: {429, 429}, limiter.Open: {0, 0},
+	} {
+		away := true
+		w := newWorldTold(t, EventOptions{To: &notebook{}, Away: func() bool { return away }})
+		d := w.definition
+		ten := perMinute(10)
+		ten.OnStoreLoss = loss
+		d.Policies.Policies = policy.Merge(d.Policies.Policies, []policy.Policy{{Kind: policy.Application, Name: "Ten", Limit: ten}})
+		if err := w.Apply(d); err != nil {
+			t.Fatal(err)
+		}
+		menu := func() *Exchange { return call("GET", "/pizza/1/menu", "ApiKey", w.production) }
+		var got [2]int
+		for i := range 11 {
+			if e := w.Explain(menu()); i == 0 && e.Status != want[0] {
+				t.Errorf("%v: explained as %d, want %d", loss, e.Status, want[0])
+			}
+			got[min(i/10, 1)] = w.status(menu())
+		}
+		if got != want {
+			t.Errorf("%v: away, the calls get %v, want %v", loss, got, want)
+		}
+		away = false
+		if s := w.status(menu()); loss == limiter.Closed && s != 0 || loss != limiter.Closed && s != 429 {
+			t.Errorf("%v: back, a call gets %d", loss, s)
+		}
+		if other := w.status(call("GET", "/pizza/1/open")); other != 0 {
+			t.Errorf("%v: a limit of another kind is held up: %d", loss, other)
+		}
+	}
+}

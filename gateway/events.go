@@ -23,6 +23,10 @@ type Told interface {
 type EventOptions struct {
 	// To is told; nil: nobody, and calls pay nothing for it.
 	To Told
+	// Away reports whether all whom To tells are away; nil: never. While they are,
+	// limits that are shared through them do as their OnStoreLoss says. It is asked
+	// with every call that has such a limit, and must be cheap.
+	Away func() bool
 	// Flush is how long events are collected before they are told; zero: 10 ms.
 	Flush time.Duration
 	// MaxEvents is how many different events are collected at most before they

@@ -70,7 +70,7 @@ func (g *Gateway) Explain(x *Exchange) Explanation {
 	passes := g.limiter.Peek(x.Time, m.Checks)
 	for i := range m.Checks {
 		c, s := &m.Checks[i], m.Sources[i]
-		refuses := c.Over && !s.Limit.Shadow
+		refuses := c.Over && !c.Limit.Shadow
 		left := c.Remaining
 		if passes {
 			left = max(0, left-c.N)

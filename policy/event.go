@@ -67,6 +67,14 @@ func isTold(l weir.Level) bool {
 // may decide on its key.
 func (s *Source) Told() bool { return s.told }
 
+// Open returns the limit to count by, and not to refuse by, while those with whom
+// it is shared are away; nil unless its OnStoreLoss is Open.
+func (s *Source) Open() *limiter.Limit { return s.open }
+
+// Lossy reports whether any limit that traffic managers count has another
+// OnStoreLoss than Local.
+func (s *Set) Lossy() bool { return s.lossy }
+
 // Fields returns what events must carry for MatchEvent to find what Match found.
 func (s *Set) Fields() weir.Fields { return s.fields }
 
@@ -122,6 +130,12 @@ func (s *Set) tell(b *bound) {
 		return
 	}
 	b.source.told = true
+	s.lossy = s.lossy || b.limit.OnStoreLoss != limiter.Local
+	if b.limit.OnStoreLoss == limiter.Open {
+		open := b.limit
+		open.Shadow = true
+		b.source.open = &open
+	}
 	s.told[toldKey{b.source.Level, b.source.Policy, b.source.Group}] = b
 	if !slices.ContainsFunc(s.windows, b.limit.Window.Equal) {
 		s.windows = append(s.windows, b.limit.Window)

@@ -20,6 +20,7 @@ type Source struct {
 
 	form form
 	told bool // traffic managers count it
+	open *limiter.Limit
 }
 
 // A Match is what a Set asks of one request. The zero value is ready; it is

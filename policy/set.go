@@ -47,6 +47,7 @@ type Set struct {
 
 	told    map[toldKey]*bound
 	windows []limiter.Window
+	lossy   bool
 	fields  weir.Fields
 }
 

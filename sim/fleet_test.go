@@ -219,7 +219,7 @@ func (f *fleet) startGateway(g *gatewayNode) error {
 		if err := f.newUplink(g); err != nil {
 			return err
 		}
-		o.Events.To = g.uplink
+		o.Events.To, o.Events.Away = g.uplink, g.uplink.Away
 	}
 	var err error
 	if g.world, err = f.beginWith(o); err != nil {

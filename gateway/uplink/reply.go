@@ -56,6 +56,7 @@ func (l *link) noted(now time.Time, x *exchange) time.Duration {
 	l.retired = false
 	if !l.up {
 		l.up = true
+		l.uplink.ups.Add(1)
 		l.group.settle(l.seat)
 	}
 	ahead, _ := l.clock.ahead()
@@ -204,6 +205,9 @@ func (l *link) down(now time.Time, f *fault) {
 	g, c := l.group, &l.call
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if l.up {
+		l.uplink.ups.Add(-1)
+	}
 	l.up = false
 	s := &l.stats
 	state := Down

@@ -34,6 +34,7 @@ import (
 	"context"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-project/weir/event"
@@ -45,6 +46,7 @@ import (
 type Uplink struct {
 	options Options
 	groups  []*group
+	ups     atomic.Int32 // managers that answered the last call
 
 	mu     sync.Mutex
 	runs   map[uint64]claim // of managers; one for each link at most
@@ -116,6 +118,11 @@ func (u *Uplink) Events(n uint64, body event.Body) {
 		g.push(e)
 	}
 }
+
+// Away reports whether no manager answers. It is cheap, and safe for concurrent use.
+// Before the first answer it is true; a manager that hangs is noticed by the end of
+// a call ([Options.Timeout]).
+func (u *Uplink) Away() bool { return u.ups.Load() == 0 }
 
 // Skew returns by how much the clock of a manager is ahead of ours, and whether it
 // is known; issuer is its name in decisions. The error is at most half of the
