@@ -109,9 +109,9 @@ func (m *managerRole) apply(d policy.Definition, seed limiter.Seed, ipv6Bits int
 	}
 	now := time.Now()
 	m.manager.Apply(now, set)
-	m.news.tell(now, m.set.Load(), set)
-	m.set.Store(set)
 	m.definition.Store(&d)
+	// Gateways that are told ask at once for all there is: it must be there before.
+	m.news.tell(now, m.set.Swap(set), set)
 	return nil
 }
 
