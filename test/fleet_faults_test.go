@@ -200,3 +200,40 @@ func TestFleetNothingIsThere(t *testing.T) {
 		})
 	}
 }
+
+// TestFleetQueueIsBounded lets events wait for no more than a second while the traffic
+// manager is away: what is dropped is counted, said in one line, and told in sum when
+// it is back, so that nothing is missing.
+func TestFleetQueueIsBounded(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 20)
+	tm := f.manager("")
+	conf := tm.throttlingConfig("") + "[events]\nqueue_age = \"1s\"\n"
+	gateways := []*gatewayProcess{f.micro(conf), f.micro(conf)}
+	for _, g := range gateways {
+		g.awaitJoined(t)
+	}
+	f.passSlowly(t, 0, 4, []*managerProcess{tm}, gateways...)
+	tm.kill()
+	f.passSoon(t, 8, gateways...)
+	for _, g := range gateways {
+		until(t, "the events to be dropped", func() bool {
+			m := readMetrics(t, g.management)
+			return m.value(t, "weir_events_dropped_total") >= 1 && m.value(t, "weir_events_queue_events") == 0
+		})
+	}
+	f.passSoon(t, 2, gateways...)
+	tm.start()
+	began := time.Now()
+	tm.awaitUsed(t, f, 14)
+	within(t, began, recovery, "to be told in sum")
+	for _, g := range gateways {
+		g.awaitJoined(t)
+		if n := strings.Count(g.stderr.String(), "events dropped that waited for a traffic manager"); n != 1 {
+			t.Errorf("the log says %d times that events were dropped", n)
+		}
+	}
+	f.passSlowly(t, 14, 6, []*managerProcess{tm}, gateways...)
+	awaitHeard(t, 1, gateways...)
+	f.refuse(t, gateways...)
+}

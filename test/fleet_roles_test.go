@@ -137,3 +137,20 @@ func (f *fleet) holds(t *testing.T, managers []*managerProcess, gateways []*gate
 	f.refuse(t, gateways...)
 	f.refuse(t, gateways...)
 }
+
+// TestFleetWithoutTopic has gateways that listen to no topic: they hear of decisions
+// when their events are answered.
+func TestFleetWithoutTopic(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 10)
+	tm := f.manager("")
+	conf := strings.Replace(urlGroup("loadbalance", tm), "throttle_decision_endpoints", "enable_decision_connection = false #", 1)
+	gateways := []*gatewayProcess{f.serveRole("gateway", conf), f.serveRole("gateway", conf)}
+	f.awaitAnswered(t, gateways...)
+	f.passSlowly(t, 0, 10, []*managerProcess{tm}, gateways...)
+	f.awaitAnswered(t, gateways...)
+	f.refuse(t, gateways...)
+	late := f.serveRole("gateway", conf)
+	f.awaitAnswered(t, late)
+	f.refuse(t, late)
+}
