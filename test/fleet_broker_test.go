@@ -44,8 +44,8 @@ func TestFleetBrokerFails(t *testing.T) {
 
 // TestFleetRabbitMQ has the topic on RabbitMQ, as the documents have it.
 func TestFleetRabbitMQ(t *testing.T) {
+	r := brokertest.StartRabbitMQ(t) // while nothing else wants the processor
 	t.Parallel()
-	r := brokertest.StartRabbitMQ(t)
 	_, port, _ := strings.Cut(r.Address, ":")
 	manager := fmt.Sprintf("type = \"amqp\"\nurl = \"amqp://%s:%s@%s/carbon\"", brokertest.Manager.User, brokertest.Manager.Password, r.Address)
 	// In the document's words, but for names and port.
