@@ -76,7 +76,7 @@ func (n *NATS) Start(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.process = start(t, environment(listenVariable+"="+n.Address), self, "-test.run=^$")
+	n.process = start(t, "", environment(listenVariable+"="+n.Address), self, "-test.run=^$")
 	until(t, patience, "the NATS server listens", func() bool {
 		if n.process.ended() {
 			t.Fatalf("the NATS server has ended:\n%s", n.process.output.String())

@@ -21,11 +21,12 @@ type process struct {
 	done   chan struct{}
 }
 
-// start starts a program that leads a group of processes.
-func start(t testing.TB, env []string, name string, args ...string) *process {
+// start starts a program in a folder (empty: this one) that leads a group of
+// processes.
+func start(t testing.TB, dir string, env []string, name string, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(name, args...), done: make(chan struct{})}
-	p.cmd.Env = env
+	p.cmd.Dir, p.cmd.Env = dir, env
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
 	p.cmd.WaitDelay = time.Second // for what was started and holds the output
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -47,7 +47,7 @@ func StartRabbitMQ(t testing.TB) *RabbitMQ {
 		t.Skip("NOT TESTED: there is no rabbitmq-server here (apt-get install rabbitmq-server)")
 	}
 	// Nodes find each other by epmd, which they would start and leave behind.
-	r.epmd = start(t, environment(), epmd, "-port", r.epmdPort, "-address", "127.0.0.1")
+	r.epmd = start(t, "", environment(), epmd, "-port", r.epmdPort, "-address", "127.0.0.1")
 	t.Cleanup(r.epmd.kill)
 	r.configure(t)
 	r.Start(t)
@@ -109,7 +109,8 @@ func (r *RabbitMQ) Start(t testing.TB) {
 	if err := os.RemoveAll(data); err != nil {
 		t.Fatal(err)
 	}
-	r.process = start(t, append(r.environment(),
+	// It writes dumps into the folder that it is in.
+	r.process = start(t, r.dir, append(r.environment(),
 		"RABBITMQ_MNESIA_BASE="+data,
 		"RABBITMQ_LOG_BASE="+filepath.Join(r.dir, "log"),
 		"RABBITMQ_LOGS=-",
@@ -142,7 +143,7 @@ func (r *RabbitMQ) environment() []string {
 // Control runs rabbitmqctl, which takes a second or two.
 func (r *RabbitMQ) Control(t testing.TB, args ...string) {
 	t.Helper()
-	p := start(t, r.environment(), filepath.Join(filepath.Dir(r.program), "rabbitmqctl"), args...)
+	p := start(t, "", r.environment(), filepath.Join(filepath.Dir(r.program), "rabbitmqctl"), args...)
 	defer p.kill()
 	until(t, patience, "rabbitmqctl has ended", p.ended)
 	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
