@@ -54,8 +54,7 @@ func TestFleetRabbitMQ(t *testing.T) {
 		t.Run("document", func(t *testing.T) {
 			t.Parallel()
 			f := newFleet(t, 10)
-			tm := f.manager(manager)
-			documented(t, f, tm, tm.throttlingConfig(gateway))
+			byTheDocument(t, f, f.manager(manager), gateway)
 		})
 		t.Run("root", func(t *testing.T) { // where the topics are not those of the other fleet
 			t.Parallel()

@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -24,6 +25,12 @@ func TestFleetBadStart(t *testing.T) {
 	const on = "[throttlingConfig]\nenabledGlobalTMEventPublishing = true\n"
 	gateway := fmt.Sprintf("[gateway]\nartifact = %q\n", f.artifact())
 	manager := fmt.Sprintf("[traffic_manager]\nartifact = %q\n", f.artifact())
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { taken.Close() })
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
 	const away = "[apim.throttling]\npassword = \"hidden-secret\"\n"
 	for _, test := range []struct{ what, role, conf, want string }{
 		{"no URL for events", "", on + "throttleEndpointUrl = \"localhost:9443\"\n", "micro-gw.conf:3: throttlingConfig.throttleEndpointUrl"},
@@ -50,6 +57,8 @@ func TestFleetBadStart(t *testing.T) {
 		{"no password", "traffic-manager", manager + "[apim.throttling]\npassword = \"\"\n", "apim.throttling.password"},
 		{"a short secret", "traffic-manager", manager + away + "[node]\nsecret = \"short\"\n", "deployment.toml:6: node.secret"},
 		{"no certificate", "traffic-manager", manager + "[management]\ncert_file = \"nowhere.pem\"\nkey_file = \"nowhere.key\"\n", "nowhere.pem"},
+		{"the port of the broker is taken", "traffic-manager", manager + fmt.Sprintf("[broker]\nlisten = \"127.0.0.1:%s\"\n[management]\nport = 0\nhttps_port = 0\n", port), port},
+		{"the port for events is taken", "traffic-manager", manager + fmt.Sprintf("[broker]\nlisten = \"127.0.0.1:0\"\n[management]\nport = 0\nhttps_port = %s\n", port), "management.https_port: port " + port + " is taken"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			dir := t.TempDir()

@@ -1,6 +1,10 @@
 package test
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -11,12 +15,56 @@ func TestFleetMicrogateways(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 10)
 	tm := f.manager("")
-	documented(t, f, tm, tm.throttlingConfig(""))
+	conf := tm.throttlingConfig("")
+	documented(t, f, tm,
+		func() *gatewayProcess { return f.micro("") },
+		func() *gatewayProcess { return f.micro(conf) })
 }
 
-// documented holds three gateways to what the document says.
-func documented(t *testing.T, f *fleet, tm *managerProcess, conf string) {
-	alone := []*gatewayProcess{f.micro(""), f.micro(""), f.micro("")}
+// byTheDocument follows the steps of the document: a project petstore, an API and an
+// application in it, the build, the file micro-gw.conf of the project with the keys of
+// the table, and the command. What differs is names and ports, which three gateways on
+// one machine can't share: those are in the environment.
+func byTheDocument(t *testing.T, f *fleet, tm *managerProcess, broker string) {
+	must(t, f.home, "init", "petstore")
+	for _, file := range []string{"policies.yaml", "applications.yaml", "api_definitions/pizza.yaml", "api_definitions/pet.yaml"} {
+		text, err := os.ReadFile(f.path(filepath.FromSlash(file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		replace(t, filepath.Join(f.home, "petstore", filepath.FromSlash(file)), text)
+	}
+	must(t, f.home, "build", "petstore")
+	gateway := func() *gatewayProcess {
+		http, management := freePort(t), freePort(t)
+		g := &gatewayProcess{addr: local(http), management: local(management)}
+		g.process = startBinary(t, "env", f.home, "WEIR_LISTENER_CONFIG_HOST=127.0.0.1", "WEIR_LISTENER_CONFIG_HTTP_PORT="+itoa(http), "WEIR_MANAGEMENT_PORT="+itoa(management),
+			server, "gateway", filepath.Join(f.home, "petstore", "target", "petstore.weir"))
+		g.awaitReady()
+		return g
+	}
+	conf := filepath.Join(f.home, "petstore", "conf", "micro-gw.conf")
+	old, err := os.ReadFile(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented(t, f, tm, gateway, func() *gatewayProcess {
+		replace(t, conf, fmt.Appendf(old, `
+[throttlingConfig]
+enabledGlobalTMEventPublishing=true
+jmsConnectionProviderUrl = "%s"
+jmsConnectionUsername = ""
+jmsConnectionPassword = ""
+throttleEndpointUrl = "%s"
+throttleEndpointbase64Header = "admin:admin"
+`, broker, strings.Replace(tm.url(), "127.0.0.1", "localhost", 1)))
+		return gateway()
+	})
+}
+
+// documented holds three gateways of each kind to what the document says.
+func documented(t *testing.T, f *fleet, tm *managerProcess, one, other func() *gatewayProcess) {
+	alone := []*gatewayProcess{one(), one(), one()}
 	passed := 0
 	for i := range 60 {
 		if f.call(t, alone[i%3]).StatusCode == 200 {
@@ -27,7 +75,7 @@ func documented(t *testing.T, f *fleet, tm *managerProcess, conf string) {
 		t.Errorf("%d of 60 passed three gateways that work alone, want 30", passed)
 	}
 
-	together := []*gatewayProcess{f.micro(conf), f.micro(conf), f.micro(conf)}
+	together := []*gatewayProcess{other(), other(), other()}
 	for _, g := range together {
 		g.awaitJoined(t)
 	}
