@@ -34,6 +34,8 @@ test)
 	need gcc "gcc libc6-dev" "the race detector needs a C compiler"
 	need curl "curl ca-certificates" "the commands of the documents are run as they stand"
 	need rabbitmq-server "rabbitmq-server" "traffic managers and gateways are tested over a real AMQP broker"
+	need redis-server "redis-server" "counters are shared through a real store"
+	need redis-sentinel "redis-sentinel" "the failover of a store is tested with real Sentinels"
 	;;
 bench)
 	need nginx "nginx-light" "the peer that the proxy is measured beside"

@@ -1,0 +1,131 @@
+package limiter
+
+import (
+	"context"
+	"time"
+)
+
+// A Store keeps the registers of all nodes that share counters. It is a small
+// place that all of them reach, such as Redis (package limiter/redis); package
+// limiter/memory is one for tests and for nodes in one process. Package
+// limiter/limitertest has what every Store must do.
+//
+// There is one operation, and it may be repeated, delayed, lost, or carried out
+// though its answer is lost: that never changes what comes out, since nodes tell
+// what they have and not what they add, and number what they tell.
+type Store interface {
+	// Share carries out a batch, all assertions at one moment of the store, and
+	// fills in the answers. After an error, which may be that of ctx, the store
+	// may have carried it out or not, or may still do so; the answers mean nothing.
+	// It is for many goroutines at once, each with its own batch.
+	Share(ctx context.Context, b *Batch) error
+}
+
+// A Batch is what a node asserts in one call of a [Store], and the answer.
+// Times are in nanoseconds since the Unix epoch.
+type Batch struct {
+	// Node is the run of a node, chosen at random when it starts: one that
+	// starts again has new registers. Never zero.
+	Node uint64
+	// Beat asks the store to count the node among those that live, for
+	// [NodeLife] from now on, and to tell how many there are. Such a batch may be empty.
+	Beat bool
+	// Assertions is what is asserted: no counter and window twice.
+	Assertions []Assertion
+
+	// Now is the time by the store's clock, by which alone windows begin and end.
+	Now int64
+	// Epoch names the life of the store's data. It changes when what was written
+	// may have been lost: with a new primary, a restart, or a flush. Never zero.
+	Epoch uint64
+	// Fenced tells that the epoch is younger than [Fence]: registers that were lost may
+	// not have been asserted again, so nothing was granted.
+	Fenced bool
+	// Durable tells that what was granted will survive the loss of the store's
+	// primary, or that there is no replica to survive it. Other grants must not be spent.
+	Durable bool
+	// Nodes is how many nodes live; set if Beat.
+	Nodes int
+}
+
+// An Assertion is what a node says of its register of one counter, and the answer.
+//
+// Of windows, a counter has registers for each; the sum of all nodes' registers is
+// what the limit is held against. A fixed window is one such window. A sliding
+// window is many short ones, each as long as a sub-bucket: Before of them count
+// together with the newest.
+//
+// Of a token bucket there is one register for each node, and what is missing in
+// the bucket, which all refill and which grows with each register.
+type Assertion struct {
+	// Counter names the counter.
+	Counter Counter
+	// Seq numbers what a node asserts of a counter and window. The store takes
+	// note of what has a higher number than the last, and answers [Stale] to
+	// anything else. With zero nothing is asserted, it is only asked.
+	Seq uint64
+	// Register is what the node has spent (in the window; of a bucket: ever) and the
+	// rights that it holds beside. It may be lower than before, if something was
+	// refunded or rights are given back.
+	Register int64
+	// Want is what it would like to be granted in addition: at most so much is,
+	// and then in its register already.
+	Want int64
+	// Limit is what may be spent: in the window and Before more, or the depth of
+	// a bucket. Only grants are held to it.
+	Limit int64
+
+	// Begin and End are those of the window; both zero for a bucket.
+	Begin, End int64
+	// Keep is for how long after End the window is kept, in nanoseconds: so long it can still
+	// be asserted and asked.
+	Keep int64
+	// Before is how many windows before this one, as long as it, count as well.
+	// If it is not zero, Past is told.
+	Before int
+
+	// Rate units flow into a bucket in Period nanoseconds; Rate is at least one.
+	Rate, Period int64
+	// Held is the part of Register, of a bucket, that has not been spent yet. It
+	// may be until Lease nanoseconds from now; the store takes for spent then what
+	// it has not heard of since. While it is held it is missing, and does not refill.
+	Held, Lease int64
+	// Missing is what is missing in the bucket as far as the node knows, its
+	// own Register included. A store that has no register of the node begins with it.
+	Missing int64
+
+	// Status tells what became of the assertion. The rest of the answer is told
+	// with [Applied] and [Stale].
+	Status Status
+	// Sum is, of windows, the sum of all registers of this window, with what was
+	// granted now; of a bucket, what is missing, likewise.
+	Sum int64
+	// Past is the sum of the registers of the Before windows before.
+	Past int64
+	// Granted is what was granted, from zero to Want; always zero where Stale, and
+	// of windows that are over.
+	Granted int64
+}
+
+// A Counter names a counter in a [Store]: a key, and the shape of the limit that it
+// is under, so that one with other windows has other counters.
+type Counter [16]byte
+
+// A Status is what became of an [Assertion].
+type Status uint8
+
+const (
+	Applied Status = iota + 1 // the store has taken note of it
+	Stale                     // a later one of the node is known; or Seq is zero
+	Late                      // the window is over, and no longer kept
+	Early                     // the window does not even follow the one that is now
+)
+
+// What all nodes and stores agree on.
+const (
+	// Fence is for how long a new epoch grants nothing: nodes use it to assert
+	// again what they have.
+	Fence = 2 * time.Second
+	// NodeLife is for how long a node counts as living after a beat.
+	NodeLife = 3 * time.Second
+)
