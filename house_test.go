@@ -47,6 +47,7 @@ var walls = []wall{
 
 	// What others embed.
 	{"limiter/httplimit", []string{"limiter"}, nil},
+	{"limiter/redis", []string{"limiter"}, nil},
 
 	// The gateway: its front doors know it, it does not know them.
 	{"gateway/identity", []string{"."}, []string{"github.com/golang-jwt/jwt/v5"}},

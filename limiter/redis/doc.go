@@ -1,0 +1,2 @@
+// Package redis keeps registers in a Redis or Valkey server.
+package redis
