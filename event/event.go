@@ -55,6 +55,8 @@ type Header struct {
 	// Skew is by how much the gateway takes the clock of Manager to be ahead of its
 	// own, from what that answered. Nothing that is late on its way can distort it.
 	Skew time.Duration
+	// Refused is what the gateway refused, as it stands; nil: it does not say.
+	Refused *RefusedCalls
 }
 
 // A Body is encoded events of a batch. It is never changed once made. A batch is a

@@ -17,6 +17,9 @@ func FuzzDecode(f *testing.F) {
 	f.Add(batch(&header, bodyOf(good(), good().bytes(22, "\x01").varint(22, 2))))
 	f.Add(append([]byte(string(sample())), event.AppendHeader(nil, &header)...))
 	f.Add([]byte(raw(batch(&header)).bytes(2, string(raw{}.bytes(2, "\x33\x34")))))
+	refusing := header
+	refusing.Refused = refusedCalls()
+	f.Add(batch(&refusing, sample()))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		var d event.Decoder
 		var h event.Header
@@ -49,7 +52,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatalf("generated code does not read what we do: %v", err)
 		}
-		if h != wantHeader || !reflect.DeepEqual(got, want) {
+		if !reflect.DeepEqual(h, wantHeader) || !reflect.DeepEqual(got, want) {
 			t.Errorf("we read\n%+v %+v, generated code\n%+v %+v", h, got, wantHeader, want)
 		}
 	})

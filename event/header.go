@@ -23,6 +23,10 @@ func AppendHeader(dst []byte, h *Header) []byte {
 	m = appendFixed(m, 7, h.Manager)
 	m = appendUint(m, 8, h.Version)
 	m = appendSint(m, 9, int64(h.Skew))
+	if h.Refused != nil {
+		refused := appendRefused(nil, h.Refused)
+		m = append(appendLength(m, 10, len(refused)), refused...)
+	}
 	dst = binary.AppendUvarint(dst, field(batchHeader, length))
 	return append(binary.AppendUvarint(dst, uint64(len(m))), m...)
 }
@@ -49,6 +53,11 @@ func (h *Header) parse(r *reader) {
 			h.Version = r.uint()
 		case field(9, varint):
 			h.Skew = time.Duration(r.sint())
+		case field(10, length):
+			if h.Refused == nil {
+				h.Refused = new(RefusedCalls)
+			}
+			h.Refused.parse(r)
 		default:
 			r.skip(tag)
 		}
