@@ -15,7 +15,7 @@ func (g *Gateway) decide(x *Exchange) *Answer {
 		stats.ruleErrors.Add(uint64(m.RuleErrors))
 	}
 	if m.Denied != nil {
-		stats.refused[weir.LevelDeny].Add(1)
+		g.noteDenied(x, m.Denied, x.Time)
 		return x.answer(refusal{reason: &limitReasons[weir.LevelDeny], level: weir.LevelDeny.String(), policy: m.Denied.ID})
 	}
 	if m.Unknown != "" {
@@ -73,7 +73,7 @@ func (x *Exchange) match() {
 func (g *Gateway) refuse(x *Exchange) *Answer {
 	i := x.Ticket.Refused()
 	source, check := x.Match.Sources[i], &x.Match.Checks[i]
-	g.stripe(x).refused[source.Level].Add(1)
+	g.noteRefused(x, &x.Match, i, x.Time)
 	x.limitFields()
 	x.scratch.fields = x.number(x.scratch.fields, "Retry-After", limiter.RetryAfter(x.Match.Checks))
 	return x.answer(refusal{

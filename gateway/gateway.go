@@ -49,6 +49,7 @@ type Gateway struct {
 	apply     sync.Mutex // one change of the snapshot at a time
 	overlay   overlay    // guarded by apply
 	events    *ledger    // nil: nobody is told
+	refusals  *refusals  // nil like events
 	decisions decisions
 	stats     [stripes]stripe
 	next      atomic.Uint32
@@ -68,7 +69,7 @@ func New(o Options) (*Gateway, error) {
 	g := &Gateway{options: o, limiter: o.Limiter}
 	g.decisions.seed = limiter.NewSeed()
 	if o.Events.To != nil {
-		g.events = newLedger(o.Events)
+		g.events, g.refusals = newLedger(o.Events), newRefusals()
 	}
 	return g, nil
 }

@@ -20,13 +20,17 @@ func (g *Gateway) Event(x *Exchange, now time.Time) bool {
 	// may last for days.
 	s := g.snapshot.Load()
 	s.set.MatchEvents(m, &x.Request, 1)
-	if m.Denied != nil || m.Unknown != "" {
+	if m.Denied != nil {
+		g.noteDenied(x, m.Denied, now)
+		return false
+	}
+	if m.Unknown != "" {
 		return false
 	}
 	g.block(m, s, &x.Request, now)
 	t, ok := g.limiter.Take(now, m.Checks)
 	if !ok {
-		g.stripe(x).refused[m.Sources[t.Refused()].Level].Add(1)
+		g.noteRefused(x, m, t.Refused(), now)
 		return false
 	}
 	g.tell(x, now, weir.Spent{Events: 1})
