@@ -19,7 +19,8 @@ import (
 // The tags are what the reader, the checks and the reference of the keys are
 // made from: doc is the meaning; min, max and oneof are what is allowed; "file"
 // as kind makes a relative path start at the configuration's folder. Of a section,
-// only names the file that may have it, and quoted allows numbers in quotes.
+// only names the file that may have it, and quoted allows numbers in quotes; put
+// says what to write in place of a placeholder.
 type Config struct {
 	// Role is what the configuration was read for. It is in no file.
 	Role Role
@@ -51,16 +52,18 @@ type Config struct {
 	Binary        Binary        `toml:"throttlingConfig.binary" only:"micro-gw.conf" quoted:"yes" doc:"Several traffic managers, as WSO2's Microgateway has them. What is sent is HTTPS all the same."`
 	BinaryGroups  []BinaryGroup `toml:"throttlingConfig.binary.URLGroup" only:"micro-gw.conf" quoted:"yes" doc:"A group of traffic managers. The section may stand several times: every group gets every event."`
 
-	APIM               APIM               `toml:"apim.throttling" only:"deployment.toml" quoted:"yes" doc:"Throttling together with others, as WSO2's API Manager has it."`
-	URLGroups          []URLGroup         `toml:"apim.throttling.url_group" only:"deployment.toml" quoted:"yes" doc:"A group of traffic managers to which the gateway tells what it let pass. The section may stand several times: every group gets every event."`
-	APIMJMS            APIMJMS            `toml:"apim.throttling.jms" only:"deployment.toml" quoted:"yes" doc:"How throttle_decision_endpoints are reached."`
-	EventHub           EventHub           `toml:"apim.event_hub" only:"deployment.toml" quoted:"yes" doc:"A control plane from which the gateway gets deny policies and key templates, instead of the traffic managers."`
-	EventHubJMS        EventHubJMS        `toml:"apim.event_hub.jms" only:"deployment.toml" quoted:"yes" doc:"How event_listening_endpoints are reached."`
-	Distributed        Distributed        `toml:"apim.distributed_throttling" only:"deployment.toml" quoted:"yes" doc:"Counters that several traffic managers share through Redis or Valkey."`
-	KeyValueStore      KeyValueStore      `toml:"apim.distributed_throttling.keyvalue_store" only:"deployment.toml" quoted:"yes" doc:"The Redis or Valkey of apim.distributed_throttling."`
-	Redis              Redis              `toml:"apim.redis_config" only:"deployment.toml" quoted:"yes" doc:"The Redis or Valkey through which gateways share burst and backend limits."`
-	RedisPool          RedisPool          `toml:"apim.redis_config.pool_options" only:"deployment.toml" quoted:"yes" doc:"Connections to apim.redis_config."`
-	ThrottleProperties ThrottleProperties `toml:"throttle_properties" only:"deployment.toml" quoted:"yes" doc:"Counters that gateways share."`
+	APIM        APIM        `toml:"apim.throttling" only:"deployment.toml" quoted:"yes" doc:"Throttling together with others, as WSO2's API Manager has it."`
+	URLGroups   []URLGroup  `toml:"apim.throttling.url_group" only:"deployment.toml" quoted:"yes" doc:"A group of traffic managers to which the gateway tells what it let pass. The section may stand several times: every group gets every event."`
+	APIMJMS     APIMJMS     `toml:"apim.throttling.jms" only:"deployment.toml" quoted:"yes" doc:"How throttle_decision_endpoints are reached."`
+	EventHub    EventHub    `toml:"apim.event_hub" only:"deployment.toml" quoted:"yes" doc:"A control plane from which the gateway gets deny policies and key templates, instead of the traffic managers."`
+	EventHubJMS EventHubJMS `toml:"apim.event_hub.jms" only:"deployment.toml" quoted:"yes" doc:"How event_listening_endpoints are reached."`
+
+	Distributed        Distributed        `toml:"apim.distributed_throttling" quoted:"yes" doc:"Counters that nodes share through Redis or Valkey: traffic managers all of theirs, gateways those of limits that are bounded or exact (see accuracy)."`
+	KeyValueStore      KeyValueStore      `toml:"apim.distributed_throttling.keyvalue_store" quoted:"yes" doc:"The Redis or Valkey of apim.distributed_throttling. Without host and sentinel_master it is that of apim.redis_config, and the other keys here have no effect."`
+	Redis              Redis              `toml:"apim.redis_config" quoted:"yes" doc:"The Redis or Valkey of throttle_properties, through which gateways share. Without host and sentinel_master it is that of apim.distributed_throttling.keyvalue_store."`
+	RedisPool          Pool               `toml:"apim.redis_config.pool_options" quoted:"yes" doc:"Connections to apim.redis_config."`
+	ThrottleProperties ThrottleProperties `toml:"throttle_properties" quoted:"yes" doc:"Counters that gateways share."`
+	Accuracy           Accuracy           `toml:"accuracy" doc:"How closely a fleet of gateways keeps the limits that do not say so themselves, by the level at which they hold. eventual: by events and the decisions of traffic managers; bounded: by counters that gateways share in a store; exact: by rights that a gateway is granted there before it spends them, so that the fleet never exceeds the limit. Whatever it is, one gateway alone never exceeds a limit."`
 }
 
 // Off is the port of a listener that is not opened.

@@ -396,6 +396,11 @@ func FuzzParse(f *testing.F) {
 			}
 			c.Uplink()
 			c.Topic()
+			for _, role := range []Role{Gateway, TrafficManager} {
+				if s := c.Shared(role); s != nil && (len(s.Store.Addresses) == 0 || s.Lanes < 1 || s.Interval <= 0) {
+					t.Errorf("accepted, but nothing can be shared: %+v", s)
+				}
+			}
 		}
 	})
 }

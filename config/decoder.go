@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -69,7 +70,7 @@ func (d *decoder) place(f finding) {
 func (d *decoder) text(text []byte) error {
 	var anything map[string]any
 	if err := toml.Unmarshal(text, &anything); err != nil {
-		return d.syntax(err)
+		return d.syntax(err, text)
 	}
 	var p unstable.Parser
 	p.Reset(text)
@@ -101,11 +102,14 @@ func namesOf(n *unstable.Node) []string {
 }
 
 // syntax returns the fault that is an error of the TOML library.
-func (d *decoder) syntax(err error) error {
+func (d *decoder) syntax(err error, text []byte) error {
 	f := &Fault{File: d.file, Message: strings.TrimPrefix(err.Error(), "toml: ")}
 	if e, ok := errors.AsType[*toml.DecodeError](err); ok {
 		f.Line, _ = e.Position()
 		f.Key = strings.Join(e.Key(), ".")
+	}
+	if lines := bytes.SplitN(text, []byte("\n"), f.Line+1); 0 < f.Line && f.Line <= len(lines) && bytes.Contains(lines[f.Line-1], []byte("...")) {
+		f.Message = `has "...", which stands for more of the kind: write what is meant, or leave it out`
 	}
 	return Faults{f}
 }
@@ -206,7 +210,7 @@ func (d *decoder) list(s section, path []string, list *unstable.Node, line int) 
 // key sets one key.
 func (d *decoder) key(path []string, value *unstable.Node, line int) {
 	full := strings.Join(path, ".")
-	e, ok := d.index.entries[full]
+	e, ok := d.index.find(full)
 	switch {
 	case !ok:
 		d.unknown(path, line)

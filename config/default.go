@@ -44,15 +44,17 @@ func DefaultOf(r Role) Config {
 			Publish: true, Denies: true, Decisions: true,
 		},
 		EventHub:      EventHub{Enable: true},
-		Distributed:   Distributed{Type: "redis", SyncInterval: 10, CorePoolSize: 200},
-		KeyValueStore: defaultStore(),
-		Redis: Redis{
-			ConnectionTimeout: 2000, SocketTimeout: 2000, MinGatewayCount: 1, KeyLockTimeout: 50,
+		Distributed:   Distributed{Type: "redis", SyncInterval: 10, CorePoolSize: 4},
+		KeyValueStore: KeyValueStore{Server: defaultServer(), Pool: defaultPool()},
+		Redis:         Redis{Server: defaultServer(), MinGatewayCount: 1},
+		RedisPool:     defaultPool(),
+		ThrottleProperties: ThrottleProperties{
+			CounterType: noCounters, Frequency: 10, PoolSize: 4,
 		},
-		RedisPool: RedisPool{
-			MaxTotal: 8, MaxIdle: 8, MaxWait: 1000, Block: true, TestWhileIdle: true, MinEvictableIdle: 60_000, EvictionRuns: 30_000,
+		Accuracy: Accuracy{
+			API: Eventual, Resource: Eventual, Subscription: Eventual, Application: Eventual, Custom: Eventual,
+			Burst: Bounded, Backend: Bounded,
 		},
-		ThrottleProperties: ThrottleProperties{CounterType: "hazelcast"},
 	}
 	switch {
 	case r == Microgateway:
@@ -70,9 +72,11 @@ const defaultPassword = "admin"
 // defaultData is the folder of the node's own files, beside the configuration.
 const defaultData = "data"
 
-func defaultStore() KeyValueStore {
-	return KeyValueStore{
-		ConnectionTimeout: 2000, SocketTimeout: 2000, MaxTotal: 8, MaxIdle: 8, MaxWait: 1000,
+func defaultServer() Server { return Server{ConnectionTimeout: 2000, SocketTimeout: 100} }
+
+func defaultPool() Pool {
+	return Pool{
+		MaxTotal: 8, MaxIdle: -1, MaxWait: 1000,
 		Block: true, TestWhileIdle: true, MinEvictableIdle: 60_000, EvictionRuns: 30_000,
 	}
 }

@@ -60,6 +60,21 @@ func (x *index) put(e entry) {
 	}
 }
 
+// find returns the entry of a whole name.
+func (x *index) find(full string) (entry, bool) {
+	if e, ok := x.entries[full]; ok {
+		return e, true
+	}
+	for i, r := range full {
+		if r == '.' {
+			if e, ok := x.entries[full[:i]+".*"]; ok {
+				return e, true
+			}
+		}
+	}
+	return entry{}, false
+}
+
 // only returns the name of the file in which an entry may stand, or "" if it may
 // in any.
 func (e *entry) only() string {

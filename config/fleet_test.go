@@ -38,39 +38,6 @@ func brokers(all []broker.URL) []string {
 	return texts
 }
 
-// TestDocuments reads the documents' own examples.
-func TestDocuments(t *testing.T) {
-	tests := []struct {
-		file string
-		role Role
-		want string // in the error; empty: there is none
-	}{
-		{"microgateway.conf", Microgateway, ""},
-		{"gateway.toml", Gateway, ""},
-		{"gateway.toml", All, ""},
-		{"traffic-manager.toml", TrafficManager, "traffic-manager.toml:3: apim.distributed_throttling.enable: needs counters"},
-		{"gateway-cluster.toml", Gateway, "gateway-cluster.toml:9: throttle_properties.throttling.distributed.counter.type: needs counters"},
-	}
-	for _, tt := range tests {
-		_, err := LoadOf(tt.role, filepath.Join("testdata", "documents", tt.file), noEnv)
-		if (tt.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%s: got %v, want %q", tt.file, err, tt.want)
-		}
-		if err != nil && len(faults(t, err)) != 1 {
-			t.Errorf("%s: more than one line: %v", tt.file, err)
-		}
-		// Once what is not built is switched off, all the rest is taken.
-		if tt.want != "" {
-			text, _ := os.ReadFile(filepath.Join("testdata", "documents", tt.file))
-			off := strings.NewReplacer("enable = true", "enable = false", `counter.type' = "redis"`, `counter.type' = "hazelcast"`).Replace(string(text))
-			c := parse(t, tt.role, off)
-			if port := c.KeyValueStore.Port + c.Redis.Port; port != 6379 {
-				t.Errorf("%s: got port %d, want 6379", tt.file, port)
-			}
-		}
-	}
-}
-
 func TestUplink(t *testing.T) {
 	on := "[throttlingConfig]\nenabledGlobalTMEventPublishing = true\n"
 	tests := []struct {

@@ -9,12 +9,14 @@ import (
 // them can be used as they are.
 type foreigners struct {
 	section string
-	keys    string // names, with blanks between
+	keys    string // names, with blanks between; one that ends in .* is all that begin so
 	// reason is why they have no effect.
 	reason string
 	// only, if not empty, is the one value that they may have: what any other
 	// asks for is not done.
 	only string
+	// refused tells that they must not be there.
+	refused bool
 }
 
 // foreign returns all foreign keys.
@@ -29,6 +31,8 @@ func foreign() []foreigners {
 		retries  = "a lost connection is made again by itself, at the latest after some seconds"
 		shared   = "counters are not shared that way"
 		local    = "counters of windows that have ended are removed by themselves"
+		together = "counts and windows are told together, in one way"
+		tried    = "a call that fails is made again on another connection, and does no harm if it comes twice"
 	)
 	return []foreigners{
 		{section: "throttlingConfig", keys: "jmsConnectioninitialContextFactory", reason: "the URL says what broker it is"},
@@ -73,13 +77,26 @@ func foreign() []foreigners {
 			"ssl_enabled_protocols ciphers max_event_buffer_capacity", reason: "traffic managers take events over HTTPS; management.https_port is the port"},
 		{section: "transport.thrift.agent", keys: "queue_size batch_size max_transport_pool_size secure_max_transport_pool_size", reason: queue},
 
-		{section: "throttle_properties", keys: "throttling.pool.size throttling.replication.frequency throttling.keys.to.replicate " +
-			"throttlingWindowReplicator.pool.size throttlingWindowReplicator.replication.frequency throttling.context.cleanup.frequency " +
-			"throttling.context.distributed.cleanup.task.enabled throttling.context.distributed.cleanup.frequency " +
-			"throttling.context.distributed.expired.instance.time throttling.context.distributed.cleanup.pool.size " +
-			"throttling.context.distributed.cleanup.amount stale.counter.references throttling.hybrid_throttle_processor_window.type " +
-			"throttling.local_quota_buffer_percentage", reason: shared},
-		{section: "throttle_properties", keys: "throttling.sync-async_hybrid_mode.enable throttling.unified_replicator.enable", only: "false", reason: shared},
+		{section: "throttle_properties", keys: "throttling.keys.to.replicate", reason: "each batch takes all that has changed"},
+		{section: "throttle_properties", keys: "throttlingWindowReplicator.pool.size throttlingWindowReplicator.replication.frequency", reason: together},
+		{section: "throttle_properties", keys: "throttling.context.cleanup.frequency throttling.context.distributed.cleanup.task.enabled " +
+			"throttling.context.distributed.cleanup.frequency throttling.context.distributed.expired.instance.time " +
+			"throttling.context.distributed.cleanup.expired.instance.time throttling.context.distributed.cleanup.pool.size " +
+			"throttling.context.distributed.cleanup.amount stale.counter.references", reason: local},
+		{
+			section: "throttle_properties", keys: "throttling.sync-async_hybrid_mode.enable", only: "false",
+			reason: "for limits that gateways never exceed together, set burst and backend in [accuracy] to exact",
+		},
+		{section: "throttle_properties", keys: "throttling.hybrid_throttle_processor_window.type throttling.local_quota_buffer_percentage", reason: "there is no hybrid mode, but [accuracy]"},
+		{section: "throttle_properties", keys: "throttling.unified_replicator.enable", reason: together},
+		{
+			section: "throttle_properties", keys: "throttling.distributed.counter.configurations.*", refused: true,
+			reason: "is meant for a counter manager of one's own, which cannot be put in here: counters are shared through Redis or Valkey",
+		},
+		{section: "apim.redis_config", keys: "gateway_id", reason: "each run of a gateway has a number of its own there, and node.name elsewhere"},
+		{section: "apim.redis_config", keys: "key_lock_retrieval_timeout", reason: "no key is locked there"},
+		{section: "apim.redis_config.pool_options", keys: "test_on_borrow test_on_return", reason: tried},
+		{section: "apim.distributed_throttling.keyvalue_store", keys: "test_on_borrow test_on_return", reason: tried},
 	}
 }
 
@@ -89,6 +106,9 @@ func (f *foreigners) names() []string { return strings.Fields(f.keys) }
 // judge returns what there is to say of a key with that value, and whether it is
 // a fault.
 func (f *foreigners) judge(value string) (message string, fault bool) {
+	if f.refused {
+		return f.reason, true
+	}
 	switch f.only {
 	case "":
 		return "has no effect: " + f.reason, false

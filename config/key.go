@@ -70,12 +70,17 @@ func (s section) repeated() bool { return s.value.Kind() == reflect.Slice }
 // in any.
 func (s section) only() string { return s.field.Tag.Get("only") }
 
-// keysOf returns the keys of a section's struct v.
+// keysOf returns the keys of a section's struct v: its fields, and those of structs
+// that are embedded in it.
 func (s section) keysOf(v reflect.Value) []key {
-	all := make([]key, v.NumField())
-	for i := range all {
+	var all []key
+	for i := range v.NumField() {
 		f := v.Type().Field(i)
-		all[i] = key{s.name, f.Tag.Get("toml"), f, v.Field(i)}
+		if f.Anonymous {
+			all = append(all, s.keysOf(v.Field(i))...)
+			continue
+		}
+		all = append(all, key{s.name, f.Tag.Get("toml"), f, v.Field(i)})
 	}
 	return all
 }

@@ -76,8 +76,34 @@ func ParseOf(r Role, path string, text []byte, getenv func(string) string) (Conf
 		slices.SortStableFunc(d.faults, func(a, b *Fault) int { return cmp.Compare(a.Line, b.Line) })
 		return Config{}, d.faults
 	}
-	c.Notes = d.notes
+	c.Notes = append(d.notes, d.unused()...)
+	slices.SortStableFunc(c.Notes, func(a, b *Fault) int { return cmp.Compare(a.Line, b.Line) })
 	return c, nil
+}
+
+// unused returns what to note of keys of a store that have no effect, since their section
+// does not say where it is and another does.
+func (d *decoder) unused() Faults {
+	c := d.config
+	if c.Shared(Gateway) == nil && c.Shared(TrafficManager) == nil {
+		return nil
+	}
+	var notes Faults
+	for at, from := range d.places {
+		s, other := &c.KeyValueStore.Server, redisSection
+		switch at.section {
+		case storeSection:
+		case redisSection, poolSection:
+			s, other = &c.Redis.Server, storeSection
+		default:
+			continue
+		}
+		if at.name != "" && at.name != "min_gateway_count" && !s.isThere() {
+			notes = append(notes, &Fault{from.file, from.line, at.section + "." + at.name, "has no effect: no host stands there, and so the store is that of " + other})
+		}
+	}
+	slices.SortFunc(notes, func(a, b *Fault) int { return cmp.Compare(a.Key, b.Key) })
+	return notes
 }
 
 // environment overrides keys by environment variables.

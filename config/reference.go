@@ -64,7 +64,7 @@ func Reference() string {
 			values := []string{valueText(k.value)}
 			for _, other := range sections[1:] {
 				if !s.repeated() {
-					values = append(values, valueText(other[n].value.Field(i)))
+					values = append(values, valueText(s.keysOf(other[n].value)[i].value))
 				}
 			}
 			fmt.Fprintf(&b, "| `%s` | %s | %s |", k.name, defaultText(values, roles), k.allowed())
@@ -126,6 +126,9 @@ func writeForeign(b *strings.Builder) {
 		only := ""
 		if f.only != "" {
 			only = "`" + f.only + "`"
+		}
+		if f.refused {
+			only = "not there"
 		}
 		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", f.section, strings.Join(keys, ", "), only, f.reason)
 	}

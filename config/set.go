@@ -93,6 +93,11 @@ func (d *decoder) setString(k key, v reflect.Value, text string) error {
 	switch {
 	case err != nil:
 		return err
+	case k.isPlaceholder(text):
+		if v.Kind() == reflect.String {
+			v.SetString("placeholder") // as if it were filled in: nothing else follows from it
+		}
+		return fmt.Errorf("is still a placeholder: write %s", k.field.Tag.Get("put"))
 	case (v.Kind() == reflect.Bool || v.Type() == reflect.TypeFor[int]()) && expanded == text && !d.quoted(k):
 		if err := setText(v, text); err != nil {
 			return err
@@ -103,6 +108,12 @@ func (d *decoder) setString(k key, v reflect.Value, text string) error {
 		expanded = d.beside(expanded)
 	}
 	return setText(v, expanded)
+}
+
+// isPlaceholder reports whether text, such as <host>, is what documents have in place of
+// a value of k. What is in a variable or in a file of its own is none.
+func (k key) isPlaceholder(text string) bool {
+	return k.field.Tag.Get("put") != "" && strings.HasPrefix(text, "<") && strings.HasSuffix(text, ">")
 }
 
 // quoted reports whether the numbers of k's section may stand in quotes.

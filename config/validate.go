@@ -51,6 +51,7 @@ func (c *Config) check() []finding {
 	c.checkAddresses(add)
 	c.checkPairs(add)
 	c.checkFleet(add)
+	c.checkShared(add)
 	for i := range c.JWT {
 		c.JWT[i].check(func(name, format string, args ...any) { add("jwtTokenConfig", i, name, format, args...) })
 	}
@@ -171,6 +172,8 @@ func (c *Config) checkPairs(add adder) {
 		{"management", "cert_file", "key_file", c.Management.CertFile, c.Management.KeyFile},
 		{"events", "cert_file", "key_file", c.Events.CertFile, c.Events.KeyFile},
 		{"broker", "cert_file", "key_file", c.Broker.CertFile, c.Broker.KeyFile},
+		{storeSection, "cert_file", "key_file", c.KeyValueStore.CertFile, c.KeyValueStore.KeyFile},
+		{redisSection, "cert_file", "key_file", c.Redis.CertFile, c.Redis.KeyFile},
 	} {
 		switch {
 		case p.cert != "" && p.key == "":
@@ -185,14 +188,6 @@ func (c *Config) checkPairs(add adder) {
 func (c *Config) checkFleet(add adder) {
 	if n := len(c.Node.Secret); n > 0 && n < 16 {
 		add("node", 0, "secret", "has %d characters; 16 or more are hard to guess", n)
-	}
-	if c.Distributed.Enable {
-		add("apim.distributed_throttling", 0, "enable", "needs counters shared through Redis or Valkey, which are not built yet: "+
-			"leave it false, and gateways send every event to each traffic manager, so that limits hold all the same")
-	}
-	if c.ThrottleProperties.CounterType == "redis" {
-		add("throttle_properties", 0, "throttling.distributed.counter.type", "needs counters shared through Redis or Valkey, which are not built yet: "+
-			"leave it out, and each gateway holds burst and backend limits alone")
 	}
 	if c.Role.HasGateway() {
 		c.uplink(add)
