@@ -47,6 +47,8 @@ var walls = []wall{
 
 	// What others embed.
 	{"limiter/httplimit", []string{"limiter"}, nil},
+	{"limiter/memory", []string{"limiter"}, nil},
+	{"limiter/limitertest", []string{"limiter", "limiter/memory"}, nil},
 	{"limiter/redis", []string{"limiter"}, nil},
 
 	// The gateway: its front doors know it, it does not know them.
@@ -95,7 +97,7 @@ var bans = map[string]struct {
 	reason string
 	except []string
 }{
-	"testing":        {reason: "it registers flags and belongs into tests", except: []string{"broker/brokertest"}},
+	"testing":        {reason: "it registers flags and belongs into tests", except: []string{"broker/brokertest", "limiter/limitertest"}},
 	"unsafe":         {reason: "a wrong pointer is worth it only where the hot path shows bytes as text", except: []string{"gateway/http1", "gateway/identity"}},
 	"log":            {reason: "log with log/slog", except: []string{"telemetry"}}, // which takes it in
 	"math/rand":      {reason: "math/rand/v2 where chance may be guessed, crypto/rand where it may not"},
