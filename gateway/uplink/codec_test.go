@@ -103,5 +103,13 @@ func setHeader(h *event.Header, f field) {
 		h.Manager = f.value
 	case 8:
 		h.Version = f.value
+	case 10: // RefusedCalls, of which one RefusedLevel is read
+		h.Refused = new(event.RefusedCalls)
+		levels, _ := fields(f.bytes)
+		for _, l := range levels {
+			if level, err := fields(l.bytes); err == nil && len(level) == 2 {
+				h.Refused.Levels[level[0].value] = level[1].value
+			}
+		}
 	}
 }

@@ -69,6 +69,7 @@ type link struct {
 	callSize int
 	failures int // in a row
 	beat     time.Time
+	refused  time.Time // when a call was answered that said what was refused
 }
 
 // A call is what is on its way to a manager, again and again until it is answered.
@@ -252,7 +253,7 @@ func (l *link) send(ctx context.Context) time.Duration {
 	l.header = event.Header{
 		Node: l.options.Node, Incarnation: l.options.Incarnation,
 		Seq: c.seq, Restates: c.restates, First: c.first,
-		Manager: l.manager, Version: l.version, Skew: l.skew(),
+		Manager: l.manager, Version: l.version, Skew: l.skew(), Refused: l.refusedAt(time.Now()),
 	}
 	x, f := l.wire.call(ctx, &l.header, c.bodies)
 	if f != nil && ctx.Err() != nil {
@@ -266,7 +267,18 @@ func (l *link) send(ctx context.Context) time.Duration {
 	if f != nil {
 		return l.failed(now, f)
 	}
+	if l.header.Refused != nil {
+		l.refused = now
+	}
 	return l.answered(now, &x)
+}
+
+// refusedAt returns what is to be told of refused calls, about once a heartbeat.
+func (l *link) refusedAt(now time.Time) *event.RefusedCalls {
+	if l.options.Refused == nil || now.Sub(l.refused) < l.options.Heartbeat*3/4 {
+		return nil
+	}
+	return l.options.Refused(l.options.Now())
 }
 
 var errTwin = errors.New("another URL leads to the same traffic manager: events are told there, and decisions heard from there")

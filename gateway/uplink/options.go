@@ -93,6 +93,10 @@ type Options struct {
 	// at now, and the number of the last Events that are in them. It is called by
 	// several goroutines at once.
 	Restate func(now time.Time) (n uint64, bodies []event.Body)
+	// Refused returns what the gateway refused, as it stands at now; nil: nobody is
+	// told. It goes along with a call of each manager once a heartbeat, and is called
+	// by several goroutines at once.
+	Refused func(now time.Time) *event.RefusedCalls
 	// Decide takes a decision; skew is by how much the clock of its issuer is
 	// ahead of ours. DecideAll takes all that are in force of one issuer. Both are
 	// called by several goroutines at once, in order for each manager, and hold up
