@@ -17,6 +17,7 @@ type Batch struct {
 	set      *policy.Set
 	verdict  verdict
 	node     *node // nil: the gateway numbers nothing
+	local    bool  // it is of the same process
 	restates bool
 	// What the gateway knows: a run of a manager, and the version of its decisions.
 	knows, version uint64
@@ -36,12 +37,7 @@ type Batch struct {
 // It decides once whether the batch counts at all, and takes note of its number:
 // from here on the batch is never counted again.
 func (m *Manager) Begin(now time.Time, h *event.Header) *Batch {
-	b := m.batches.Get().(*Batch)
-	b.now = now.Round(0)
-	b.set = m.set.Load()
-	b.verdict, b.node, b.shift = count, nil, 0
-	b.restates, b.knows, b.version = false, 0, 0
-	b.latest, b.oldest, b.tally = b.now, time.Time{}, tally{}
+	b := m.begin(now)
 	if h != nil {
 		b.restates, b.knows, b.version = h.Restates, h.Manager, h.Version
 	}
@@ -57,6 +53,36 @@ func (m *Manager) Begin(now time.Time, h *event.Header) *Batch {
 		// had in its next window is not counted in this one.
 		b.latest = b.now.Add(skewFree)
 	}
+	return b
+}
+
+// BeginLocal begins to count what a gateway of the same process told: nothing of that
+// is lost or comes twice, so no ledger is kept of it. Of h, Node, Incarnation, Sent
+// and Refused are read.
+func (m *Manager) BeginLocal(now time.Time, h *event.Header) *Batch {
+	b := m.begin(now)
+	b.local = true
+	b.latest = b.now.Add(skewFree)
+	if b.set == nil {
+		b.verdict = ask
+	} else {
+		b.node = m.nodes.local(b.now, h, true)
+	}
+	b.tally.take(b.verdict, false)
+	return b
+}
+
+// HearLocal takes note of what a gateway of the same process says of itself.
+func (m *Manager) HearLocal(now time.Time, h *event.Header) { m.nodes.local(now.Round(0), h, false) }
+
+// begin returns a batch that counts what it is given.
+func (m *Manager) begin(now time.Time) *Batch {
+	b := m.batches.Get().(*Batch)
+	b.now = now.Round(0)
+	b.set = m.set.Load()
+	b.verdict, b.node, b.local, b.shift = count, nil, false, 0
+	b.restates, b.knows, b.version = false, 0, 0
+	b.latest, b.oldest, b.tally = b.now, time.Time{}, tally{}
 	return b
 }
 
@@ -98,7 +124,7 @@ func (b *Batch) record(at time.Time, e *weir.Event) {
 		b.dropPast(at)
 	}
 	open := len(b.match.Checks)
-	if b.node != nil {
+	if b.node != nil && !b.local {
 		b.note(e)
 	}
 	checks := b.match.Checks

@@ -1,10 +1,8 @@
 package trafficmanager
 
 import (
-	"cmp"
 	"math"
 	"math/bits"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -153,66 +151,4 @@ func (sh *leaderShard) enter(k limiter.Key, used, now int64) *leader {
 	delete(sh.index, sh.list[worst].key)
 	sh.index[k] = worst
 	return &sh.list[worst]
-}
-
-// A Use is what was spent of a limit under a key in the window that is open.
-type Use struct {
-	Key    limiter.Key
-	Text   string
-	Level  weir.Level
-	Policy string
-	Group  int
-	Limit  limiter.Limit
-	// Used is what was spent, by all who share the counter; of a token bucket,
-	// what is missing in it.
-	Used int64
-	// Share is Used in parts of what may be spent; 1 is all, and it may be more.
-	Share float64
-	// Ends is when the window ends; of those that slide, when all may be spent again.
-	Ends      time.Time
-	Throttled bool
-}
-
-// Top returns the keys of which most has been spent at now, at most n, and at most
-// some 2000: those of most use first. A key whose use is small among very many
-// others may be missing.
-func (m *Manager) Top(now time.Time, n int) []Use {
-	now = now.Round(0)
-	var all []Use
-	for i := range m.leaders.shards {
-		all = m.leaders.shards[i].live(all, now)
-	}
-	kept := all[:0]
-	for i := range all {
-		u := &all[i]
-		r := m.limiter.Register(now, &u.Limit, u.Key)
-		if u.Used = r.Spent + r.Others; u.Used <= 0 {
-			continue
-		}
-		u.Ends = r.Ends.UTC()
-		u.Share = float64(u.Used) / float64(max(depth(&u.Limit), 1))
-		u.Throttled = m.force.throttles(u.Key, now)
-		kept = append(kept, *u)
-	}
-	slices.SortFunc(kept, func(a, b Use) int {
-		return cmp.Or(cmp.Compare(b.Used, a.Used), cmp.Compare(a.Text, b.Text), cmp.Compare(a.Key, b.Key))
-	})
-	return kept[:min(len(kept), max(n, 0))]
-}
-
-// live appends the leaders whose windows are open.
-func (sh *leaderShard) live(all []Use, now time.Time) []Use {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	for i := range sh.list {
-		e := &sh.list[i]
-		if e.ends <= now.UnixNano() {
-			continue
-		}
-		s := e.source
-		all = append(all, Use{
-			Key: e.key, Text: string(e.text), Level: s.Level, Policy: s.Policy, Group: s.Group, Limit: *s.Limit,
-		})
-	}
-	return all
 }

@@ -34,6 +34,7 @@ type node struct {
 	lag     time.Duration // of the oldest event of its last batch with events
 	batches uint64        // counted
 	events  uint64        // counted
+	refused refusals
 }
 
 // admit says what is done with a batch for this manager, and takes note of its
@@ -152,6 +153,7 @@ func (s *nodes) admit(now time.Time, h *event.Header, manager uint64) (*node, ve
 		n = s.enter(h)
 	}
 	n.heard = now
+	n.refused.take(now, h)
 	if h.Manager == manager {
 		n.skew = h.Skew
 	}
@@ -160,6 +162,22 @@ func (s *nodes) admit(now time.Time, h *event.Header, manager uint64) (*node, ve
 		n.batches++
 	}
 	return n, v, shift(h, manager)
+}
+
+// local returns the gateway of the same process, which is known from the beginning.
+func (s *nodes) local(now time.Time, h *event.Header, counts bool) *node {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.byID[h.Incarnation]
+	if n == nil {
+		n = s.enter(h)
+	}
+	n.heard, n.known = now, true
+	n.refused.take(now, h)
+	if counts {
+		n.batches++
+	}
+	return n
 }
 
 // maxNodeName bounds the name that is kept of a gateway.

@@ -95,6 +95,11 @@ type NodeStats struct {
 	// ahead. Its events are shifted by it where it is more than 250 ms.
 	Skew  time.Duration
 	Heard time.Time // when it last wrote
+	// Refused are the calls and messages that it refused since it began, by level;
+	// RefusedRate is how many a second there were of late. Both are as it told, about
+	// once a second; zero of gateways that don't.
+	Refused     [levels]uint64
+	RefusedRate float64
 }
 
 // Stats returns the counters; they are not of one instant.
@@ -113,6 +118,7 @@ func (m *Manager) Stats(now time.Time) Stats {
 		s.Nodes = append(s.Nodes, NodeStats{
 			Name: n.name, Incarnation: id, Known: n.known, Batches: n.batches, Events: n.events,
 			Lag: n.lag, Skew: n.skew, Heard: n.heard,
+			Refused: n.refused.levels, RefusedRate: n.refused.pace.after(now.Sub(n.refused.heard)),
 		})
 	}
 	m.nodes.mu.Unlock()

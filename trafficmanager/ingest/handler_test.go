@@ -356,20 +356,29 @@ func TestDecisions(t *testing.T) {
 // TestTop shows keys and the manager's own figures.
 func TestTop(t *testing.T) {
 	s := serve(t, gold(4))
-	s.ask("POST", "/endpoints/events", event.MediaType, batch(first(), 3, "a", "b"))
+	h := first()
+	h.Refused = &event.RefusedCalls{Keys: []event.RefusedKey{
+		{Key: 9, Text: "a:/pizza/1:1:Gold", Level: weir.LevelSubscriptionBurst, Policy: "Gold", Group: -1, Calls: 12, Since: h.Sent.Add(-2 * time.Second)},
+	}}
+	h.Refused.Levels[weir.LevelSubscriptionBurst] = 40
+	s.ask("POST", "/endpoints/events", event.MediaType, batch(h, 3, "a", "b"))
 	var got struct {
 		Keys []map[string]any
 	}
 	_ = json.Unmarshal([]byte(s.get("/internal/data/v1/top?n=1")), &got)
-	if len(got.Keys) != 1 {
+	if len(got.Keys) != 2 {
 		t.Fatalf("there are %+v", got)
 	}
 	want := fmt.Sprint(map[string]any{
 		"throttleKey": "a:/pizza/1:1:Gold", "key": got.Keys[0]["key"], "level": "subscription", "policy": "Gold", "group": -1.0, "limit": 4.0,
 		"unit": "requests", "window": "1m", "algorithm": "fixed-window", "used": 3.0, "share": 0.75, "ends": 1780315260000.0, "throttled": false,
+		"refused": 0.0, "refusedPerSecond": 0.0,
 	})
 	if fmt.Sprint(got.Keys[0]) != want {
 		t.Errorf("the first is\n%v, want\n%v", got.Keys[0], want)
+	}
+	if k := got.Keys[1]; k["level"] != "subscription-burst" || k["local"] != true || k["refused"] != 12.0 || k["refusedPerSecond"] != 6.0 || k["ends"] != 0.0 {
+		t.Errorf("what gateways refuse by themselves is\n%v", k)
 	}
 	for _, bad := range []string{"0", "-1", "x", "2049", "99999999999999999999"} {
 		if w := s.ask("GET", "/internal/data/v1/top?n="+bad, "", nil); w.Code != 400 {
@@ -379,7 +388,7 @@ func TestTop(t *testing.T) {
 	stats := s.get("/internal/data/v1/stats")
 	for _, part := range []string{
 		`"events":{"counted":2,"late":0,"past":0,"refused":0,"uncounted":0}`, `"restatements":1`, `"keys":2`, `"ready":true`,
-		`{"name":"gw-1","incarnation":"0000000000000001","known":true,"batches":1,"events":2,"lag":0,"skew":0,"heard":1780315200000}`,
+		`{"name":"gw-1","incarnation":"0000000000000001","known":true,"batches":1,"events":2,"lag":0,"skew":0,"heard":1780315200000,"refused":{"subscription-burst":40},"refusedPerSecond":6}`,
 	} {
 		if !strings.Contains(stats, part) {
 			t.Errorf("stats lack %s: %s", part, stats)

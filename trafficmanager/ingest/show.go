@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weir-project/weir"
+	"github.com/weir-project/weir/trafficmanager"
 )
 
 // A decision is one as WSO2's gateways know it from the topic, and what it says
@@ -80,7 +81,8 @@ func (h *Handler) decisions(w http.ResponseWriter, r *http.Request) {
 	}{hex(h.manager.ID()), h.manager.Issuer(), to, now.UnixMilli(), all, list})
 }
 
-// A use is what was spent under a key.
+// A use is what was spent under a key, and what gateways refuse because of it. What is
+// Local each gateway counts for itself: nothing is said of its limit then.
 type use struct {
 	ThrottleKey string  `json:"throttleKey"`
 	Key         string  `json:"key"`
@@ -96,6 +98,9 @@ type use struct {
 	Share       float64 `json:"share"`
 	Ends        int64   `json:"ends"`
 	Throttled   bool    `json:"throttled"`
+	Local       bool    `json:"local,omitempty"`
+	Refused     uint64  `json:"refused"`
+	RefusedRate float64 `json:"refusedPerSecond"`
 }
 
 const (
@@ -117,16 +122,38 @@ func (h *Handler) top(w http.ResponseWriter, r *http.Request) {
 	now := h.now()
 	list := []use{}
 	for _, u := range h.manager.Top(now, n) {
-		list = append(list, use{
-			ThrottleKey: u.Text, Key: hex(uint64(u.Key)), Level: u.Level.String(), Policy: u.Policy, Group: u.Group,
-			Limit: u.Limit.Count, Unit: u.Limit.Cost.String(), Window: u.Limit.Window.String(), Algorithm: u.Limit.Algorithm.String(),
-			Shadow: u.Limit.Shadow, Used: u.Used, Share: u.Share, Ends: upMillis(u.Ends), Throttled: u.Throttled,
-		})
+		list = append(list, showUse(&u))
 	}
 	answer(w, http.StatusOK, struct {
 		Now  int64 `json:"now"`
 		Keys []use `json:"keys"`
 	}{now.UnixMilli(), list})
+}
+
+func showUse(u *trafficmanager.Use) use {
+	out := use{
+		ThrottleKey: u.Text, Key: hex(uint64(u.Key)), Level: u.Level.String(), Policy: u.Policy, Group: u.Group,
+		Used: u.Used, Share: u.Share, Throttled: u.Throttled, Local: u.Local, Refused: u.Refused, RefusedRate: u.Rate,
+	}
+	if !u.Local {
+		l := &u.Limit
+		out.Limit, out.Unit, out.Window, out.Algorithm, out.Shadow = l.Count, l.Cost.String(), l.Window.String(), l.Algorithm.String(), l.Shadow
+	}
+	if !u.Ends.IsZero() {
+		out.Ends = upMillis(u.Ends)
+	}
+	return out
+}
+
+// refusedByLevel returns the levels that refused anything.
+func refusedByLevel(s *trafficmanager.NodeStats) map[string]uint64 {
+	out := make(map[string]uint64)
+	for level, n := range s.Refused {
+		if n > 0 {
+			out[weir.Level(level).String()] = n
+		}
+	}
+	return out
 }
 
 // A node is one run of a gateway. Lag and skew are in milliseconds.
@@ -139,6 +166,9 @@ type node struct {
 	Lag         float64 `json:"lag"`
 	Skew        float64 `json:"skew"`
 	Heard       int64   `json:"heard"`
+	// Refused are calls by the level that refused them.
+	Refused     map[string]uint64 `json:"refused"`
+	RefusedRate float64           `json:"refusedPerSecond"`
 }
 
 // stats answers with what the manager has counted of itself.
@@ -150,6 +180,7 @@ func (h *Handler) stats(w http.ResponseWriter, _ *http.Request) {
 		nodes[i] = node{
 			Name: n.Name, Incarnation: hex(n.Incarnation), Known: n.Known, Batches: n.Batches, Events: n.Events,
 			Lag: millis(n.Lag), Skew: millis(n.Skew), Heard: n.Heard.UnixMilli(),
+			Refused: refusedByLevel(&s.Nodes[i]), RefusedRate: n.RefusedRate,
 		}
 	}
 	type counts map[string]uint64
