@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,7 +18,9 @@ import (
 // process. It implements gateway.Told.
 type direct struct {
 	manager *trafficmanager.Manager
-	head    []byte // of a batch
+	head    event.Header // of each batch
+	encoded []byte       // the same
+	refused func(time.Time) *event.RefusedCalls
 	log     *slog.Logger
 	most    int           // bytes that wait
 	wake    chan struct{} // something waits; holds one
@@ -30,13 +33,17 @@ type direct struct {
 	bytes   int
 }
 
-func newDirect(m *trafficmanager.Manager, node string, most int, log *slog.Logger) *direct {
-	return &direct{
-		manager: m, log: log, most: most, wake: make(chan struct{}, 1),
-		// Nothing gets lost or comes twice within a process, so nobody looks at this;
+// newDirect returns the way of a gateway that is called node; refused says what it
+// refused, and most is how many bytes may wait.
+func newDirect(m *trafficmanager.Manager, node string, refused func(time.Time) *event.RefusedCalls, most int, log *slog.Logger) *direct {
+	d := &direct{
+		manager: m, refused: refused, log: log, most: most, wake: make(chan struct{}, 1),
+		// Nothing gets lost or comes twice within a process, so nobody looks at Seq;
 		// but without it there is no batch.
-		head: event.AppendHeader(nil, &event.Header{Node: node, Incarnation: 1, Seq: 1, Sent: time.Unix(1, 0)}),
+		head: event.Header{Node: node, Incarnation: rand.Uint64() | 1, Seq: 1, Sent: time.Unix(1, 0)},
 	}
+	d.encoded = event.AppendHeader(nil, &d.head)
+	return d
 }
 
 // Events implements gateway.Told.
@@ -68,13 +75,20 @@ func (d *direct) take() []event.Body {
 	return all
 }
 
+// sayEvery is how often the traffic manager is told what the gateway refused.
+const sayEvery = time.Second
+
 // run has counted what waits until ctx is done, and then what still does.
 func (d *direct) run(ctx context.Context) error {
 	var dec event.Decoder
+	say := time.NewTicker(sayEvery)
+	defer say.Stop()
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 		case <-d.wake:
+		case now := <-say.C:
+			d.say(now)
 		}
 		for _, body := range d.take() {
 			d.count(&dec, body)
@@ -83,12 +97,19 @@ func (d *direct) run(ctx context.Context) error {
 	return nil
 }
 
+// say tells what the gateway refused.
+func (d *direct) say(now time.Time) {
+	h := d.head
+	h.Sent, h.Refused = now, d.refused(now)
+	d.manager.HearLocal(now, &h)
+}
+
 // count counts a body.
 func (d *direct) count(dec *event.Decoder, body event.Body) {
-	batch := slices.Concat(d.head, body)
+	batch := slices.Concat(d.encoded, body)
 	dec.MaxBytes = len(batch)
 	var h event.Header
-	b := d.manager.Begin(time.Now(), nil)
+	b := d.manager.BeginLocal(time.Now(), &d.head)
 	refused, err := dec.Decode(batch, &h, func(_ int, e *weir.Event) error { return b.Count(e) })
 	b.Refuse(len(refused))
 	b.End(nil)

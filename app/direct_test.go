@@ -34,7 +34,8 @@ func TestDirect(t *testing.T) {
 	}
 	m.Apply(time.Now(), set)
 	log := &logbook{}
-	d := newDirect(m, "node", 1<<20, logTo(log))
+	refused := event.RefusedCalls{Levels: [...]uint64{weir.LevelApplication: 3, weir.LevelBackend: 0}}
+	d := newDirect(m, "node", func(time.Time) *event.RefusedCalls { return &refused }, 1<<20, logTo(log))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- d.run(ctx) }()
@@ -48,6 +49,10 @@ func TestDirect(t *testing.T) {
 	}
 	d.Events(10, event.Body("no body"))
 	eventually(t, "what can't be counted is said", func() bool { return log.count("could not be counted") == 1 })
+	eventually(t, "what the gateway refuses is known", func() bool {
+		nodes := m.Stats(time.Now()).Nodes
+		return len(nodes) == 1 && nodes[0].Name == "node" && nodes[0].Refused == refused.Levels && nodes[0].Events == 9 && nodes[0].Known
+	})
 	// What comes last is counted before it ends.
 	d.Events(11, body(1))
 	cancel()
@@ -61,7 +66,7 @@ func TestDirect(t *testing.T) {
 
 func TestDirectIsBounded(t *testing.T) {
 	b := body(1)
-	d := newDirect(nil, "node", 3*len(b), quietly)
+	d := newDirect(nil, "node", nil, 3*len(b), quietly)
 	for i := range uint64(10) {
 		d.Events(i, b)
 	}

@@ -86,7 +86,7 @@ func (g *gatewayRole) join(c *config.Config, u *config.Uplink) error {
 		return err
 	}
 	if len(u.Groups) == 0 {
-		g.direct = newDirect(g.app.manager.manager, nodeName(c), int(c.Events.QueueBytes), g.app.log)
+		g.direct = newDirect(g.app.manager.manager, nodeName(c), g.core.gateway.Refused, int(c.Events.QueueBytes), g.app.log)
 		g.told.to = g.direct
 	} else if err := g.joinGroups(c, u, secure); err != nil {
 		return err
@@ -137,8 +137,8 @@ func (g *gatewayRole) joinGroups(c *config.Config, u *config.Uplink, secure *tls
 		Node: nodeName(c), User: u.Login.User, Password: string(u.Login.Password),
 		CAs: secure.RootCAs, Certificate: secure.GetClientCertificate,
 		QueueBytes: int(c.Events.QueueBytes), QueueAge: c.Events.QueueAge,
-		Restate: core.Restate,
-		Decide:  func(d *weir.Decision, skew time.Duration) { core.Decide(time.Now(), d, skew) },
+		Restate: core.Restate, Refused: core.Refused,
+		Decide: func(d *weir.Decision, skew time.Duration) { core.Decide(time.Now(), d, skew) },
 		DecideAll: func(issuer string, ds []weir.Decision, skew time.Duration) {
 			core.DecideAll(time.Now(), issuer, ds, skew)
 		},
