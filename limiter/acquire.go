@@ -58,7 +58,7 @@ func (c *counter) take(k *Check, before []counter) outcome {
 		if !c.lockedIn(before) {
 			return busy
 		}
-		if kind(c.meta) != k.Limit.Algorithm {
+		if !c.fits(k.Limit) {
 			return absent
 		}
 		return acquired
@@ -68,11 +68,24 @@ func (c *counter) take(k *Check, before []counter) outcome {
 		c.release()
 		return busy
 	}
-	if kind(c.meta) != k.Limit.Algorithm {
+	if !c.fits(k.Limit) {
 		c.release()
 		return absent
 	}
 	return acquired
+}
+
+// fits reports whether the slot has all that l needs, and finds the share.
+func (c *counter) fits(l *Limit) bool {
+	c.share, c.news = nil, 0
+	if kind(c.meta) != l.Algorithm {
+		return false
+	}
+	if c.table.fleet.shares(l) {
+		c.share = c.sideShare()
+		return c.share != nil
+	}
+	return true
 }
 
 // lockedIn reports whether c's slot is that of a counter before, and if so

@@ -24,11 +24,14 @@ type Check struct {
 	// the limit, as this one was told; not above zero if it wasn't.
 	Blocked time.Duration
 
-	// Over, Remaining and Reset are set by Take and Peek.
+	// Over, Short, Remaining and Reset are set by Take and Peek.
 
 	// Over tells that the limit does not allow N more. A limit that is not a
 	// shadow then refuses.
 	Over bool
+	// Short tells that an [Exact] limit, though it may leave more, is Over because this
+	// node has no right to it yet: [Sharer.Await] waits for it.
+	Short bool
 	// Remaining is what is left after this Take; never negative.
 	Remaining int64
 	// Reset is, where Over, the time until N may pass (as far as this node

@@ -12,6 +12,8 @@ type counter struct {
 	table *table // of the slot, for side records
 	meta  uint64 // to be stored when the slot is given up
 	again bool   // the slot is that of an earlier counter, which holds the lock
+	news  uint8  // what the sharer must be told, once the slot has been given up
+	share *share // nil: it is not shared
 }
 
 // release gives the slot up.
@@ -29,14 +31,12 @@ func (c *counter) release() {
 // its own, and forgets it when that one ends.
 func (c *counter) roll(l *Limit, ns int64) {
 	s, want := c.slot, shape(l)
+	before := s.spent
 	switch l.Algorithm {
 	case FixedWindow:
 		if ns >= s.window {
 			s.spent = 0
 			_, s.window = l.Window.bounds(ns)
-			if n := side(c.meta); n != 0 {
-				c.table.shares[n-1] = share{}
-			}
 		} else if (c.meta^want)&spanMask != 0 {
 			_, s.window = l.Window.bounds(ns)
 		}
@@ -56,24 +56,35 @@ func (c *counter) roll(l *Limit, ns int64) {
 		}
 	}
 	c.meta = c.meta&^shapeMask | want
+	if c.share != nil {
+		c.turn(l, ns, before)
+	}
 }
 
 func (c *counter) ring() *ring { return &c.table.rings[side(c.meta)-1] }
 
-// others returns what other nodes have of a fixed window.
-func (c *counter) others() int64 {
-	if n := side(c.meta); n != 0 && kind(c.meta) == FixedWindow {
-		return c.table.shares[n-1].others
+// sideShare returns the share that the slot has, be its limit shared now or not; nil
+// if it has none.
+func (c *counter) sideShare() *share {
+	n := side(c.meta)
+	if n != 0 && kind(c.meta) == SlidingWindow {
+		n = c.ring().share
 	}
-	return 0
+	if n == 0 {
+		return nil
+	}
+	return &c.table.shares[n-1]
 }
 
 // left returns what l leaves to be spent; below zero if more than that was.
-func (c *counter) left(l *Limit) int64 {
-	if l.Algorithm == TokenBucket {
+func (c *counter) left(l *Limit, ns int64) int64 {
+	switch {
+	case c.share != nil:
+		return c.leftShared(l, ns)
+	case l.Algorithm == TokenBucket:
 		return l.depth() - c.slot.spent
 	}
-	return l.Count - addSat(c.slot.spent, c.others())
+	return l.Count - c.slot.spent
 }
 
 // over reports whether l does not allow n more where left are left.
@@ -91,6 +102,9 @@ func over(l *Limit, n, left int64) bool {
 // when that was.
 func (c *counter) charge(l *Limit, ns, n int64) (when int64) {
 	s := c.slot
+	if c.share != nil {
+		n = c.chargeShared(l, n)
+	}
 	s.spent = addSat(s.spent, n)
 	switch l.Algorithm {
 	case SlidingWindow:
@@ -117,8 +131,12 @@ func (c *counter) refund(l *Limit, ns, when, n int64) {
 			return
 		}
 	case SlidingWindow:
-		c.ring().refund(when, n)
-		s.spent = c.ring().sum()
+		r := c.ring()
+		r.refund(when, n)
+		s.spent = r.sum()
+		if c.share != nil && when < r.head {
+			c.share.state |= again
+		}
 		return
 	case TokenBucket:
 		// What has been refilled since was not missing any longer.
@@ -126,12 +144,22 @@ func (c *counter) refund(l *Limit, ns, when, n int64) {
 			n -= min(n, mulDivUp(ns-when, l.Count, l.rateTime()))
 		}
 	}
-	s.spent -= min(n, s.spent)
+	n = min(n, s.spent)
+	s.spent -= n
+	if c.share != nil {
+		c.share.own -= min(n, c.share.own)
+	}
 }
 
 // report fills in what a check tells its caller, left being what is left now.
 func (c *counter) report(k *Check, left, ns int64) {
-	k.Remaining = max(left, 0)
+	k.Remaining, k.Short = max(left, 0), false
+	if c.share != nil {
+		k.Short = c.wantsRights(k, ns)
+		if !k.Over { // rights are no more than the part of it that can be spent at once
+			k.Remaining = max(min(c.known(k.Limit), k.Limit.depth()), k.Remaining)
+		}
+	}
 	if k.Blocked > 0 {
 		k.Remaining, k.Reset = 0, k.Blocked
 		return
@@ -198,9 +226,9 @@ func (s *slot) refill(l *Limit, ns int64) {
 	}
 }
 
-// depth returns what a TokenBucket holds when it is full.
+// depth returns what may be spent at once: what a TokenBucket holds when it is full.
 func (l *Limit) depth() int64 {
-	if l.Burst > 0 {
+	if l.Burst > 0 && l.Algorithm == TokenBucket {
 		return l.Burst
 	}
 	return l.Count
@@ -231,10 +259,16 @@ func (s *slot) ends(meta uint64) int64 {
 	return addSat(s.window, t)
 }
 
+// untold is for how long what the store was not told of is kept: it has no use later.
+const untold = int64(30e9)
+
 // idle reports whether nothing would be lost if the slot were forgotten at ns.
 func (c *counter) idle(ns int64) bool {
-	if c.slot.spent == 0 && c.others() == 0 {
-		return true
+	sh := c.sideShare()
+	if sh == nil {
+		return c.slot.spent == 0 || c.slot.ends(c.meta) <= ns
 	}
-	return c.slot.ends(c.meta) <= ns
+	// What has not been told stays for a while.
+	return sh.state&dirty == 0 && (c.slot.spent == 0 && sh.others == 0 && sh.rights == 0 || c.slot.ends(c.meta) <= ns) ||
+		addSat(c.slot.ends(c.meta), untold) <= ns
 }

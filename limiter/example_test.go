@@ -150,16 +150,3 @@ func ExampleAppendState() {
 }
 
 // Two nodes share a limit: each is told what the other has.
-func ExampleLimiter_SetOthers() {
-	limit := &limiter.Limit{Count: 10, Window: limiter.Window{Length: time.Minute}}
-	a, b := limiter.New(limiter.Options{}), limiter.New(limiter.Options{})
-	checks := []limiter.Check{{Limit: limit, Key: 1, N: 6}}
-	a.Take(noon, checks)
-
-	r := a.Register(noon, limit, 1)
-	b.SetOthers(noon, limit, 1, r.Ends, r.Spent)
-
-	_, ok := b.Take(noon, checks)
-	fmt.Println(ok, checks[0].Remaining)
-	// Output: false 4
-}

@@ -36,7 +36,8 @@ type Limit struct {
 	Burst int64
 	// Accuracy is how closely a fleet is held to the limit.
 	Accuracy Accuracy
-	// OnStoreLoss is what happens while the store of shared counters is away.
+	// OnStoreLoss is what happens while the store of shared counters is away. With
+	// Local or Open, what is Exact otherwise isn't in that time.
 	OnStoreLoss OnStoreLoss
 	// Shadow counts and reports, and never refuses.
 	Shadow bool
@@ -110,10 +111,22 @@ type OnStoreLoss uint8
 
 // What can be done while the store is away.
 const (
-	Local  OnStoreLoss = iota // keep this node's share
-	Closed                    // refuse
-	Open                      // let pass
+	ByAccuracy OnStoreLoss = iota // Closed where the limit is Exact, otherwise Local
+	Local                         // keep this node's share
+	Closed                        // refuse, but for rights that the node still has
+	Open                          // let pass
 )
+
+// StoreLoss returns what is done while the store is away, which is not ByAccuracy.
+func (l *Limit) StoreLoss() OnStoreLoss {
+	switch {
+	case l.OnStoreLoss != ByAccuracy:
+		return l.OnStoreLoss
+	case l.Accuracy == Exact:
+		return Closed
+	}
+	return Local
+}
 
 // mostUnits is how many units of the calendar may make one window.
 const mostUnits = 10000
@@ -228,4 +241,14 @@ func nameOf(names []string, i int) string {
 		return names[i]
 	}
 	return "unknown"
+}
+
+// String returns the accuracy's name as it stands in configuration.
+func (a Accuracy) String() string {
+	return nameOf([]string{"eventual", "bounded", "exact"}, int(a))
+}
+
+// String returns the name as it stands in configuration; "by accuracy" has none there.
+func (o OnStoreLoss) String() string {
+	return nameOf([]string{"by accuracy", "local", "closed", "open"}, int(o))
 }

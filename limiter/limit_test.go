@@ -65,7 +65,7 @@ func TestValidate(t *testing.T) {
 		{Limit{Count: 1, Window: minute, Algorithm: 3}, "unknown algorithm 3"},
 		{Limit{Count: 1, Window: minute, Cost: 3}, "unknown cost 3"},
 		{Limit{Count: 1, Window: minute, Accuracy: 3}, "unknown accuracy 3"},
-		{Limit{Count: 1, Window: minute, OnStoreLoss: 3}, "unknown on_store_loss 3"},
+		{Limit{Count: 1, Window: minute, OnStoreLoss: 4}, "unknown on_store_loss 4"},
 	} {
 		got := ""
 		if err := test.limit.Validate(); err != nil {

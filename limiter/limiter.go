@@ -20,6 +20,9 @@ type Options struct {
 	// are counted exactly, and new keys still pass while fewer than
 	// 2*MaxKeys*Count have come in a window.
 	MaxKeys int
+	// Sharing says which counters a [Sharer] may share; the zero value none. Each of them
+	// takes some 200 bytes more.
+	Sharing Sharing
 }
 
 const (
@@ -37,6 +40,7 @@ type Limiter struct {
 	// The tables of shards, close together: that is all of a shard that a look-up reads.
 	tables []atomic.Pointer[table]
 	shards []shard
+	fleet  *fleet // nil: nothing is shared
 }
 
 // New returns a Limiter without counters. It starts nothing.
@@ -48,12 +52,16 @@ func New(o Options) *Limiter {
 	keys = min(keys, mostKeys)
 	n := min(1<<bits.Len(uint(keys/(keysPerShard+1))), maxShards)
 	l := &Limiter{tables: make([]atomic.Pointer[table], n), shards: make([]shard, n)}
+	if o.Sharing != Alone {
+		l.fleet = &fleet{sharing: o.Sharing}
+	}
 	for i := range l.shards {
 		sh := &l.shards[i]
+		sh.fleet = l.fleet
 		sh.table = &l.tables[i]
 		sh.limit = max(keys/n, 1)
 		sh.over.size = cellsPerKey * sh.limit
-		sh.table.Store(newTable(0, 0, 0))
+		sh.table.Store(newTable(0, sides{}, l.fleet))
 	}
 	return l
 }
@@ -127,7 +135,7 @@ func (l *Limiter) takeAll(ns int64, checks []Check, counters []counter, charge b
 	for i := range counters {
 		k, c := &checks[i], &counters[i]
 		c.roll(k.Limit, ns)
-		left := c.left(k.Limit)
+		left := c.left(k.Limit, ns)
 		if c.again {
 			left = max(left, 0) - before(checks[:i], k.Key)
 		}
@@ -142,12 +150,22 @@ func (l *Limiter) takeAll(ns int64, checks []Check, counters []counter, charge b
 			k.when = counters[i].charge(k.Limit, ns, max(k.N, 0))
 		}
 	}
+	var news bool
 	for i := range counters {
 		k, c := &checks[i], &counters[i]
-		c.report(k, c.left(k.Limit), ns)
+		c.report(k, c.left(k.Limit, ns), ns)
+		if c.share != nil {
+			c.note(k, ns, refused < 0 && charge)
+			news = news || c.news != 0
+		}
 	}
 	for i := range counters {
 		counters[i].release()
+	}
+	if news {
+		for i := range counters {
+			counters[i].tell(&checks[i])
+		}
 	}
 	return refused
 }
@@ -168,7 +186,7 @@ func (l *Limiter) Charge(now time.Time, checks []Check, cost Cost, n int64) {
 		l.acquire(ns, checks[i:i+1], one[:])
 		one[0].roll(checks[i].Limit, ns)
 		one[0].charge(checks[i].Limit, ns, n)
-		one[0].release()
+		one[0].leave(&checks[i], ns, true)
 	}
 }
 
@@ -197,17 +215,23 @@ func (l *Limiter) takeOne(ns int64, checks []Check, charge bool) (refused int) {
 	l.acquire(ns, checks, one[:])
 	c := &one[0]
 	c.roll(k.Limit, ns)
-	left := c.left(k.Limit)
+	left := c.left(k.Limit, ns)
 	k.Over = k.Blocked > 0 || over(k.Limit, k.N, left)
 	refused = -1
 	if k.Over && !k.Limit.Shadow {
 		refused = 0
 	} else if charge {
 		k.when = c.charge(k.Limit, ns, max(k.N, 0))
-		left = c.left(k.Limit)
+		left = c.left(k.Limit, ns)
 	}
 	c.report(k, left, ns)
+	if c.share != nil {
+		c.note(k, ns, refused < 0 && charge)
+	}
 	c.release()
+	if c.news != 0 {
+		c.tell(k)
+	}
 	return refused
 }
 

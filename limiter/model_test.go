@@ -47,7 +47,7 @@ type slidingModel struct {
 }
 
 func (m *slidingModel) left(ns int64) int64 {
-	width := (int64(m.limit.Window.Length) + 30) / 31
+	width := (int64(m.limit.Window.Length)/1000 + 30) / 31 * 1000 // whole microseconds
 	left := m.limit.Count
 	for _, s := range m.log {
 		if s.ns/width > ns/width-32 {

@@ -11,7 +11,7 @@ import (
 // new keys wait a moment.
 func (l *Limiter) Peek(now time.Time, checks []Check) bool {
 	ns := nanos(now)
-	copies := &Limiter{tables: make([]atomic.Pointer[table], 1), shards: make([]shard, 1)}
+	copies := &Limiter{tables: make([]atomic.Pointer[table], 1), shards: make([]shard, 1), fleet: l.fleet.still()}
 	copies.tables[0].Store(l.copies(ns, checks))
 	return copies.take(ns, checks, false) < 0
 }
@@ -21,7 +21,7 @@ func (l *Limiter) Peek(now time.Time, checks []Check) bool {
 func (l *Limiter) copies(ns int64, checks []Check) *table {
 	agree(checks)
 	n := len(checks)
-	to := newTable(n, n, n)
+	to := newTable(n, sides{n, n}, l.fleet.still())
 	shards := l.lockShards(checks, nil)
 	defer l.unlockShards(shards)
 	held := make([]counter, 0, n)
@@ -37,8 +37,12 @@ func (l *Limiter) copies(ns int64, checks []Check) *table {
 			// operation waits for a slot of these shards while it has another.
 			held = append(held, counter{slot: s, table: from, meta: s.lock()})
 			to.adopt(from, s, held[len(held)-1].meta)
-			if s = to.find(h); kind(s.meta.Load()) != checks[i].Limit.Algorithm {
+			s = to.find(h)
+			switch meta := s.meta.Load(); {
+			case kind(meta) != checks[i].Limit.Algorithm:
 				sh.convert(to, s, checks[i].Limit, ns)
+			case !to.fits(meta, checks[i].Limit):
+				to.addShare(s)
 			}
 			continue
 		}

@@ -23,10 +23,12 @@ func states(l *Limiter) []state {
 		for j := range t.slots {
 			s := &t.slots[j]
 			st := state{hash: s.hash.Load(), meta: s.meta.Load(), window: s.window, spent: s.spent}
-			if n := side(st.meta); n != 0 && kind(st.meta) == SlidingWindow {
-				st.ring = t.rings[n-1]
-			} else if n != 0 {
-				st.share = t.shares[n-1]
+			ring, share := t.sidesOf(st.meta)
+			if ring != 0 {
+				st.ring = t.rings[ring-1]
+			}
+			if share != 0 {
+				st.share = t.shares[share-1]
 			}
 			all = append(all, st)
 		}
@@ -38,16 +40,13 @@ func states(l *Limiter) []state {
 // held, now, before and long after, under the limit it has and under others.
 func TestPeekChangesNothing(t *testing.T) {
 	for _, a := range []Algorithm{FixedWindow, SlidingWindow, TokenBucket} {
-		l := New(Options{MaxKeys: 4})
+		l := New(Options{MaxKeys: 4, Sharing: Records})
 		limit := perMinute(10)
 		limit.Algorithm = a
 		for i := range 4 { // as many as are held
 			l.Take(t0, []Check{{Limit: limit, Key: Key(i), N: int64(i + 1)}})
 		}
-		if a == FixedWindow {
-			_, ends := limit.Window.Bounds(t0)
-			l.SetOthers(t0, limit, 3, ends, 4)
-		}
+		setOthers(l, t0, limit, 3, 4)
 		before, held := states(l), l.Len()
 		for _, now := range []time.Time{t0, at(-time.Hour), at(time.Second), at(time.Minute), at(24 * time.Hour)} {
 			for _, b := range []Algorithm{FixedWindow, SlidingWindow, TokenBucket} {

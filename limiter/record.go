@@ -33,10 +33,10 @@ func (l *Limiter) Record(at time.Time, checks []Check) (late int) {
 		} else {
 			c.refund(k.Limit, ns, c.moment(k.Limit, ns), -max(k.N, -1<<62))
 		}
-		left := c.left(k.Limit)
+		left := c.left(k.Limit, ns)
 		k.Over = left <= 0
 		c.report(k, left, ns)
-		c.release()
+		c.leave(k, ns, k.N != 0)
 	}
 	return late
 }

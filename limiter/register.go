@@ -29,43 +29,12 @@ func (l *Limiter) Register(now time.Time, limit *Limit, key Key) Register {
 	c := &one[0]
 	defer c.release()
 	c.roll(limit, ns)
-	r := Register{Spent: c.slot.spent, Others: c.others()}
+	r := Register{Spent: c.slot.spent}
+	if c.share != nil {
+		r.Others = c.share.others
+	}
 	if r.Spent > 0 || r.Others > 0 {
 		r.Ends = time.Unix(0, c.slot.ends(c.meta))
 	}
 	return r
-}
-
-// SetOthers takes note of what all other nodes have of the window of key that
-// ends at ends, in place of what was noted before. It applies from the next Take
-// on, until the window ends. It reports false, and does nothing, if the window
-// that holds now ends at another time or limit is not a FixedWindow: only those
-// are the same on all nodes.
-func (l *Limiter) SetOthers(now time.Time, limit *Limit, key Key, ends time.Time, others int64) bool {
-	ns := nanos(now)
-	if limit.Algorithm != FixedWindow {
-		return false
-	}
-	checks := [1]Check{{Limit: limit, Key: key}}
-	h := key.hash()
-	sh := l.shard(h)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	s := sh.ensure(h, limit, ns, checks[:])
-	t := sh.table.Load()
-	if side(s.meta.Load()) == 0 && len(t.freeShares) == 0 {
-		t = sh.rebuild(ns, sides{shares: 1}, checks[:])
-		s = t.find(h)
-	}
-	c := counter{slot: s, table: t, meta: s.lock()}
-	defer c.release()
-	c.roll(limit, ns)
-	if s.window != nanos(ends) {
-		return false
-	}
-	if side(c.meta) == 0 {
-		c.meta = t.newSide(c.meta)
-	}
-	t.shares[side(c.meta)-1].others = max(others, 0)
-	return true
 }

@@ -1,6 +1,9 @@
 package limiter
 
-import "math/bits"
+import (
+	"math/bits"
+	"time"
+)
 
 // ringSize is the number of sub-buckets in which a sliding window counts. The
 // oldest still counts whole, so ringSize-1 of them are as long as the window.
@@ -12,17 +15,20 @@ const ringSize = 32
 type ring struct {
 	head, width int64
 	filled      uint32 // bit i: buckets[i] is not zero
+	share       uint32 // the index of a share plus one, or zero
 	buckets     [ringSize]int64
 }
 
-// ringWidth returns the length of a sub-bucket of l.
+// ringWidth returns the length of a sub-bucket of l: whole microseconds, in which
+// stores count time.
 func ringWidth(l *Limit) int64 {
-	return (int64(l.Window.Length)-1)/(ringSize-1) + 1
+	const whole = int64(time.Microsecond)
+	return ((int64(l.Window.Length)-1)/((ringSize-1)*whole) + 1) * whole
 }
 
 // start makes r a ring that holds nothing but spent, spent just now.
 func (r *ring) start(ns, width, spent int64) {
-	*r = ring{head: floorDiv(ns, width), width: width}
+	*r = ring{head: floorDiv(ns, width), width: width, share: r.share}
 	r.add(spent)
 }
 

@@ -77,9 +77,9 @@ func TestRingFreed(t *testing.T) {
 }
 
 func TestRingWidth(t *testing.T) {
-	for _, length := range []time.Duration{time.Millisecond, 31, 32, 33, time.Minute, time.Hour + 1, math.MaxInt64} {
+	for _, length := range []time.Duration{time.Millisecond, 31 * time.Microsecond, time.Minute, 62 * time.Millisecond, time.Hour + 1, math.MaxInt64} {
 		w := ringWidth(&Limit{Window: Window{Length: length}})
-		if mulSat(w, ringSize-1) < int64(length) || w > int64(length)/(ringSize-1)+1 {
+		if mulSat(w, ringSize-1) < int64(length) || w > int64(length)/(ringSize-1)+1000 || w%1000 != 0 && w < 1<<60 {
 			t.Errorf("sub-buckets of %v are %d long", length, w)
 		}
 	}

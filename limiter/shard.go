@@ -16,6 +16,7 @@ type shard struct {
 	mu    sync.Mutex
 	limit int // most keys
 	over  overflow
+	fleet *fleet
 }
 
 // ensure returns the slot of h with room for what l needs, having made it if
@@ -24,18 +25,19 @@ type shard struct {
 func (sh *shard) ensure(h uint64, l *Limit, ns int64, keep []Check) *slot {
 	t := sh.table.Load()
 	s := t.find(h)
-	if s != nil && kind(s.meta.Load()) == l.Algorithm {
+	if s != nil && t.fits(s.meta.Load(), l) {
 		return s
 	}
-	var more sides
-	if l.Algorithm == SlidingWindow {
-		more.rings = 1
-	}
-	if more.rings > len(t.freeRings) {
+	more := sh.needs(l)
+	if more.rings > len(t.freeRings) || more.shares > len(t.freeShares) {
 		t = sh.rebuild(ns, more, keep)
 		s = t.find(h)
 	}
 	if s != nil {
+		if m := s.meta.Load(); kind(m) == l.Algorithm {
+			t.addShare(s)
+			return s
+		}
 		return sh.convert(t, s, l, ns)
 	}
 	if int(sh.live.Load()) >= sh.limit {
@@ -74,13 +76,17 @@ func (sh *shard) convert(t *table, s *slot, l *Limit, ns int64) *slot {
 // begin makes a locked counter without a side record one of l, in which only
 // carried is spent, or what the overflow remembers of the key; and unlocks it.
 func (sh *shard) begin(c *counter, l *Limit, ns, carried int64) {
-	c.meta = shape(l)
+	if c.meta = shape(l); sh.needs(l) != (sides{}) {
+		c.meta = c.table.newSide(c.meta, sh.fleet.shares(l))
+	}
+	if c.table.fleet.shares(l) {
+		c.share = c.sideShare()
+	}
 	c.slot.window, c.slot.spent = ns, 0
 	switch l.Algorithm {
 	case FixedWindow:
 		_, c.slot.window = l.Window.bounds(ns)
 	case SlidingWindow:
-		c.meta = c.table.newSide(c.meta)
 		c.ring().start(ns, ringWidth(l), 0)
 		c.slot.window = c.ring().ends()
 	}
@@ -160,7 +166,7 @@ func (c *counter) loss(ns int64) loss {
 		return loss{}
 	}
 	l := loss{use: c.meta & useMask}
-	if c.others() > 0 {
+	if sh := c.sideShare(); sh != nil && (sh.others > 0 || sh.rights > 0 || sh.state&dirty != 0) {
 		l.use = useMask
 	}
 	l.spent = uint64(portionOf(c.slot.spent, capacity(c.meta)))*uint64((c.slot.ends(c.meta)-ns)>>16) + 1
@@ -180,6 +186,41 @@ func holds(checks []Check, h uint64) bool {
 // sides are numbers of side records.
 type sides struct{ rings, shares int }
 
+// needs returns what side records a counter under l needs.
+func (sh *shard) needs(l *Limit) sides {
+	var n sides
+	if l.Algorithm == SlidingWindow {
+		n.rings = 1
+	}
+	if sh.fleet.shares(l) {
+		n.shares = 1
+	}
+	return n
+}
+
+// fits reports whether a slot with this meta has all that l needs. The caller has
+// the mutex.
+func (t *table) fits(meta uint64, l *Limit) bool {
+	if kind(meta) != l.Algorithm {
+		return false
+	}
+	_, share := t.sidesOf(meta)
+	return share != 0 || !t.fleet.shares(l)
+}
+
+// addShare gives a slot, which has none, a share, of which one is free.
+func (t *table) addShare(s *slot) {
+	meta := s.lock()
+	n := pop(&t.freeShares)
+	t.shares[n-1] = share{state: fresh, fair: -1, early: 1}
+	if kind(meta) == SlidingWindow {
+		t.rings[side(meta)-1].share = n
+	} else {
+		meta = withSide(meta, n)
+	}
+	s.unlock(meta)
+}
+
 // rebuild replaces the table by one without what is idle at ns, keep excepted,
 // with room for more keys and side records, and returns it. The caller has the
 // mutex and no slot's lock.
@@ -197,16 +238,11 @@ func (sh *shard) rebuild(ns int64, more sides, keep []Check) *table {
 			continue
 		}
 		live++
-		if side(c.meta) == 0 {
-			continue
-		}
-		if kind(c.meta) == SlidingWindow {
-			more.rings++
-		} else {
-			more.shares++
-		}
+		ring, share := old.sidesOf(c.meta)
+		more.rings += int(min(ring, 1))
+		more.shares += int(min(share, 1))
 	}
-	t := newTable(spare(live+1), spare(more.rings), spare(more.shares))
+	t := newTable(spare(live+1), sides{spare(more.rings), spare(more.shares)}, sh.fleet)
 	for i := range old.slots {
 		if s := &old.slots[i]; s.hash.Load() > dead {
 			t.adopt(old, s, s.meta.Load()&^lockBit)

@@ -18,11 +18,7 @@ type table struct {
 
 	freeRings, freeShares []uint32
 	used                  int // slots that are not free, dead ones included
-}
-
-// A share is the side record of a fixed window that other nodes take part in.
-type share struct {
-	others int64 // what the others have of it
+	fleet                 *fleet
 }
 
 // full is the part of a table's slots, in 32nds, that may be used.
@@ -33,11 +29,11 @@ const (
 
 // newTable returns a table with room for n keys, of which some need rings and
 // some shares.
-func newTable(n, rings, shares int) *table {
+func newTable(n int, need sides, f *fleet) *table {
 	slots := make([]slot, max(n*32/full+1, smallest))
-	t := &table{slots: slots, rings: make([]ring, rings), shares: make([]share, shares)}
-	t.freeRings = countdown(rings)
-	t.freeShares = countdown(shares)
+	t := &table{slots: slots, rings: make([]ring, need.rings), shares: make([]share, need.shares), fleet: f}
+	t.freeRings = countdown(need.rings)
+	t.freeShares = countdown(need.shares)
 	return t
 }
 
@@ -128,29 +124,49 @@ func (t *table) forget(s *slot, meta uint64) {
 	s.unlock(0)
 }
 
-// freeSide gives back the side record of a slot.
-func (t *table) freeSide(meta uint64) {
+// sidesOf returns the side record of a slot: the numbers of its ring and its share,
+// zero for what it has not.
+func (t *table) sidesOf(meta uint64) (ring, share uint32) {
 	n := side(meta)
-	switch {
-	case n == 0:
-	case kind(meta) == SlidingWindow:
-		t.freeRings = append(t.freeRings, n)
-	default:
-		t.shares[n-1] = share{}
-		t.freeShares = append(t.freeShares, n)
+	if n == 0 || kind(meta) != SlidingWindow {
+		return 0, n
+	}
+	return n, t.rings[n-1].share
+}
+
+// freeSide gives back the side records of a slot.
+func (t *table) freeSide(meta uint64) {
+	ring, share := t.sidesOf(meta)
+	if ring != 0 {
+		t.rings[ring-1].share = 0
+		t.freeRings = append(t.freeRings, ring)
+	}
+	if share != 0 {
+		t.freeShares = append(t.freeShares, share)
 	}
 }
 
-// newSide returns meta with a side record for its kind, of which one is free.
-func (t *table) newSide(meta uint64) uint64 {
-	list := &t.freeShares
-	if kind(meta) == SlidingWindow {
-		list = &t.freeRings
+// newSide returns meta with the side records that its kind needs, and a share if
+// that is asked for: there are free ones.
+func (t *table) newSide(meta uint64, shared bool) uint64 {
+	var n uint32
+	if shared {
+		n = pop(&t.freeShares)
+		t.shares[n-1] = share{state: fresh, fair: -1, early: 1}
 	}
+	if kind(meta) == SlidingWindow {
+		r := pop(&t.freeRings)
+		t.rings[r-1].share = n
+		n = r
+	}
+	return withSide(meta, n)
+}
+
+func pop(list *[]uint32) uint32 {
 	last := len(*list) - 1
 	n := (*list)[last]
 	*list = (*list)[:last]
-	return withSide(meta, n)
+	return n
 }
 
 // adopt copies a locked slot of another table, with its side record, for which
@@ -159,12 +175,15 @@ func (t *table) adopt(from *table, s *slot, meta uint64) {
 	to := t.vacant(s.hash.Load())
 	t.used++
 	to.window, to.spent = s.window, s.spent
-	if n := side(meta); n != 0 {
-		meta = t.newSide(withSide(meta, 0))
-		if m := side(meta); kind(meta) == SlidingWindow {
-			t.rings[m-1] = from.rings[n-1]
-		} else {
-			t.shares[m-1] = from.shares[n-1]
+	if ring, share := from.sidesOf(meta); ring != 0 || share != 0 {
+		meta = t.newSide(withSide(meta, 0), share != 0)
+		newRing, newShare := t.sidesOf(meta)
+		if ring != 0 {
+			t.rings[newRing-1] = from.rings[ring-1]
+			t.rings[newRing-1].share = newShare
+		}
+		if share != 0 {
+			t.shares[newShare-1] = from.shares[share-1]
 		}
 	}
 	to.meta.Store(meta)

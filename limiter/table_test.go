@@ -32,14 +32,18 @@ func (sh *shard) check(t *testing.T) {
 		if tab.find(h) != s {
 			t.Fatalf("hash %x is not found where it is", h)
 		}
-		of, most := shares, len(tab.shares)
-		if kind(meta) == SlidingWindow {
-			of, most = rings, len(tab.rings)
+		ring, share := tab.sidesOf(meta)
+		if rings[ring] || int(ring) > len(tab.rings) || (ring == 0) == (kind(meta) == SlidingWindow) {
+			t.Fatalf("slot %d has the ring %d of %d, which is another's too: %v", i, ring, len(tab.rings), rings[ring])
 		}
-		if n := side(meta); of[n] || int(n) > most || n == 0 && kind(meta) == SlidingWindow {
-			t.Fatalf("slot %d has the side record %d of %d, which is another's too: %v", i, n, most, of[n])
-		} else if n != 0 {
-			of[n] = true
+		if shares[share] || int(share) > len(tab.shares) {
+			t.Fatalf("slot %d has the share %d of %d, which is another's too", i, share, len(tab.shares))
+		}
+		if ring != 0 {
+			rings[ring] = true
+		}
+		if share != 0 {
+			shares[share] = true
 		}
 	}
 	if live != int(sh.live.Load()) || used != tab.used || used > tab.room() {
@@ -54,8 +58,13 @@ func (sh *shard) check(t *testing.T) {
 func TestTables(t *testing.T) {
 	limits := []*Limit{perMinute(10), perMinute(10), perMinute(10)}
 	limits[1].Algorithm, limits[2].Algorithm = SlidingWindow, TokenBucket
+	for _, l := range limits[:3] { // the same, shared
+		shared := *l
+		shared.Accuracy = Bounded
+		limits = append(limits, &shared)
+	}
 	for _, most := range []int{1, 7, 100, 5000} {
-		l := New(Options{MaxKeys: most})
+		l := New(Options{MaxKeys: most, Sharing: Checks})
 		random := rand.New(rand.NewPCG(uint64(most), 8))
 		now := t0
 		for i := range 6000 {
@@ -75,8 +84,8 @@ func TestTables(t *testing.T) {
 					ticket.Refund(now)
 				}
 			}
-			if _, end := limits[0].Window.Bounds(now); random.IntN(10) == 0 {
-				l.SetOthers(now, limits[0], checks[0].Key, end, random.Int64N(5))
+			if random.IntN(10) == 0 {
+				setOthers(l, now, limits[3+limit.Algorithm], checks[0].Key, random.Int64N(5))
 			}
 			if i%300 == 0 {
 				for j := range l.shards {

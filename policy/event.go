@@ -67,12 +67,16 @@ func isTold(l weir.Level) bool {
 // may decide on its key.
 func (s *Source) Told() bool { return s.told }
 
-// Open returns the limit to count by, and not to refuse by, while those with whom
-// it is shared are away; nil unless its OnStoreLoss is Open.
+// Eventual reports whether the gateways of a fleet hold the limit together by what
+// traffic managers decide, so that its OnStoreLoss is about them.
+func (s *Source) Eventual() bool { return s.told && s.Limit.Accuracy == limiter.Eventual }
+
+// Open returns the limit to count by, and not to refuse by, while traffic managers
+// are away; nil unless it is Eventual and its OnStoreLoss is Open.
 func (s *Source) Open() *limiter.Limit { return s.open }
 
-// Lossy reports whether any limit that traffic managers count has another
-// OnStoreLoss than Local.
+// Lossy reports whether any limit that is [Source.Eventual] has another OnStoreLoss than
+// Local.
 func (s *Set) Lossy() bool { return s.lossy }
 
 // Fields returns what events must carry for MatchEvent to find what Match found.
@@ -130,8 +134,10 @@ func (s *Set) tell(b *bound) {
 		return
 	}
 	b.source.told = true
-	s.lossy = s.lossy || b.limit.OnStoreLoss != limiter.Local
-	if b.limit.OnStoreLoss == limiter.Open {
+	if b.source.Eventual() {
+		s.lossy = s.lossy || b.limit.OnStoreLoss > limiter.Local
+	}
+	if b.source.Eventual() && b.limit.OnStoreLoss == limiter.Open {
 		open := b.limit
 		open.Shadow = true
 		b.source.open = &open

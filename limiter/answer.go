@@ -1,0 +1,145 @@
+package limiter
+
+// take takes the answer to one assertion, at now for the store, whose clock may be
+// behind by slack.
+func (ln *lane) take(p *part, b *Batch, a *Assertion, now, slack int64) {
+	e := p.entry
+	switch a.Status {
+	case Applied:
+	case Stale: // it was carried out before, and that answer was lost
+		ln.again(e)
+		return
+	default: // by the store's clock, there is no such window now
+		if p.about == current {
+			ln.again(e)
+		}
+		return
+	}
+	if p.about == ended {
+		return
+	}
+	granted := a.Granted
+	if !b.Durable {
+		granted = 0 // the next assertion gives it back
+	}
+	if p.about == current {
+		e.register = a.Register + a.Granted
+	}
+	var c counter
+	if !ln.sharer.limiter.locate(e, &c) {
+		return
+	}
+	c.roll(e.limit, now)
+	switch {
+	case p.about == coming:
+		c.takeComing(a, granted, slack+max(a.Begin-now, 0)/drift)
+	case e.limit.Algorithm == TokenBucket:
+		ln.takeBucket(p, b, a, &c, granted, now)
+	case c.share.window == a.End:
+		ln.takeWindow(p, b, a, &c, granted, now)
+	}
+	if granted < a.Granted {
+		ln.again(e)
+	}
+	c.release()
+}
+
+// again has an entry told once more.
+func (ln *lane) again(e *entry) {
+	e.again = true
+	ln.add(e)
+}
+
+// takeWindow takes the answer about the current window.
+func (ln *lane) takeWindow(p *part, b *Batch, a *Assertion, c *counter, granted, now int64) {
+	e, sh, l := p.entry, c.share, p.entry.limit
+	others := max(a.Sum-a.Granted-a.Register, 0)
+	free := l.Count - a.Sum
+	if l.Algorithm == SlidingWindow {
+		if a.Before > 0 {
+			e.past.window, e.past.others = a.End, max(a.Past-p.past, 0)
+		}
+		others = addSat(others, e.past.others)
+		free -= addSat(e.past.others, p.past)
+		sh.from = c.ring().head
+	}
+	ln.note(e, others != sh.others)
+	sh.others, sh.told, sh.seen = others, p.mine, now
+	if c.table.fleet.leases(l) {
+		sh.begins, sh.until = 0, a.End
+		sh.rights = max(sh.rights, a.Register) + granted
+		ln.takeGrant(e, b, a, c, granted, free, now)
+		return
+	}
+	nodes := max(c.table.fleet.nodes.Load(), 1)
+	free = max(free, 0)
+	sh.fair = addSat(p.mine, (free+nodes-1)/nodes)
+	sh.early = c.table.fleet.early(free)
+}
+
+// takeBucket takes the answer about a bucket.
+func (ln *lane) takeBucket(p *part, b *Batch, a *Assertion, c *counter, granted, now int64) {
+	e, sh, l := p.entry, c.share, p.entry.limit
+	missing := addSat(max(a.Sum, 0), max(sh.own-p.mine, 0))
+	if c.table.fleet.leases(l) {
+		missing = a.Sum // what is held is missing already
+	}
+	ln.note(e, missing != c.slot.spent)
+	c.slot.window, c.slot.spent = b.Now, missing
+	sh.told, sh.seen = p.mine, now
+	sh.early = c.table.fleet.early(l.depth() - missing)
+	if c.table.fleet.leases(l) {
+		sh.begins, sh.until = 0, addSat(b.Now, leaseTime)
+		sh.rights += granted
+		ln.takeGrant(e, b, a, c, granted, l.depth()-a.Sum, now)
+	}
+}
+
+// takeGrant takes note of what was granted, where free are left.
+func (ln *lane) takeGrant(e *entry, b *Batch, a *Assertion, c *counter, granted, free, now int64) {
+	sh := c.share
+	sh.low = max(c.granted(now), 0) / lowPart
+	if free <= 0 {
+		sh.low = -1 // there is nothing to be had before others give it back
+	}
+	switch {
+	case a.Want == 0:
+	case granted > 0:
+		e.lease.dry, sh.dry = 0, 0
+		if e.limit.Algorithm == TokenBucket && granted < a.Want {
+			sh.dry = now + leastDry // let some flow in
+		}
+	default:
+		e.lease.dry = min(max(2*e.lease.dry, leastDry), mostDry)
+		if b.Fenced {
+			e.lease.dry = fenceDry
+		}
+		sh.dry = now + e.lease.dry
+	}
+}
+
+// takeComing takes what was granted in the next window, which is not to be spent before
+// the store's clock is there.
+func (c *counter) takeComing(a *Assertion, granted, slack int64) {
+	sh := c.share
+	if granted == 0 && a.Register == 0 {
+		return
+	}
+	rights, from := a.Register+granted, a.Begin+slack
+	switch {
+	case sh.window == a.End: // it has begun meanwhile
+		if sh.rights == 0 {
+			sh.rights, sh.begins, sh.until = rights, from, a.End
+			sh.low = rights / lowPart
+		}
+	case sh.window < a.End:
+		sh.next, sh.nextWindow, sh.nextFrom = rights, a.End, from
+	}
+}
+
+// note has others told that what other nodes have of a key has changed.
+func (ln *lane) note(e *entry, changed bool) {
+	if changed && ln.sharer.o.Changed != nil {
+		ln.changed = append(ln.changed, mark{e.key, e.limit})
+	}
+}

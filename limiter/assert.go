@@ -1,0 +1,238 @@
+package limiter
+
+import "time"
+
+// A part is what the lane has to know of an assertion when the answer comes.
+type part struct {
+	entry *entry
+	about subject
+	mine  int64 // when it was asserted
+	past  int64 // of a sliding window: what this node has in the windows before
+}
+
+// A subject is what an assertion is about.
+type subject uint8
+
+const (
+	current subject = iota // what the share is about
+	ended                  // a window that is over
+	coming                 // the window after the current one
+)
+
+// locate locks the counter of an entry, if it is held.
+func (l *Limiter) locate(e *entry, c *counter) bool {
+	checks := [1]Check{{Limit: e.limit, Key: e.key}}
+	one := [1]counter{}
+	for attempt := 0; ; attempt++ {
+		switch l.tryAcquire(checks[:], one[:]) {
+		case acquired:
+			*c = one[0]
+			return c.share != nil || c.abandon()
+		case absent:
+			return false
+		}
+		pause(attempt)
+	}
+}
+
+// abandon gives up a counter that turned out not to be shared.
+func (c *counter) abandon() bool {
+	c.release()
+	return false
+}
+
+// assert adds to the batch what there is to tell of an entry.
+func (ln *lane) assert(e *entry, local, now int64) {
+	e.lease.asked = true
+	var c counter
+	if !ln.sharer.limiter.locate(e, &c) {
+		if e.again && e.window != 0 {
+			ln.assertTold(e, e.told)
+		}
+		e.again = false
+		return
+	}
+	c.roll(e.limit, now)
+	sh := c.share
+	news := sh.state
+	sh.state = 0
+	all := e.again || news&again != 0
+	e.again = false
+	if e.limit.Algorithm == TokenBucket {
+		ln.assertBucket(e, &c, news, all, local, now)
+	} else {
+		ln.assertWindow(e, &c, news, all, local, now)
+	}
+	c.release()
+}
+
+// tell adds an assertion to the batch.
+func (ln *lane) tell(e *entry, about subject, mine int64, a Assertion) *part {
+	e.seq++
+	a.Counter, a.Seq = e.counter, e.seq
+	ln.batch.Assertions = append(ln.batch.Assertions, a)
+	ln.parts = append(ln.parts, part{entry: e, about: about, mine: mine})
+	return &ln.parts[len(ln.parts)-1]
+}
+
+// keep returns for how long a window of l is kept when it is over: until the last
+// node has told what it has of it, and again if the store has lost that.
+func keep(l *Limit) int64 {
+	length := l.Window.usual()
+	if l.Algorithm == SlidingWindow {
+		length = ringWidth(l)
+	}
+	k := min(max(mulSat(length, 2), int64(2*time.Second)), untold)
+	if l.Algorithm == SlidingWindow {
+		k += ringSize * length
+	}
+	return k
+}
+
+// assertTold asserts again the register of a window that is over.
+func (ln *lane) assertTold(e *entry, t told) {
+	ln.tell(e, ended, 0, Assertion{
+		Register: t.register, Limit: e.limit.Count, Begin: t.begin, End: t.window, Keep: keep(e.limit),
+	})
+}
+
+// assertWindow asserts the register of the current window, and of those that are over
+// what has not been told. With all, the store may not know what it was told.
+func (ln *lane) assertWindow(e *entry, c *counter, news uint8, all bool, local, now int64) {
+	l, sh := e.limit, c.share
+	begin := e.begin
+	if e.window != sh.window {
+		begin = c.begins(l)
+	}
+	if l.Algorithm == SlidingWindow {
+		ln.assertBuckets(e, c, all)
+	} else {
+		ln.assertClosed(e, sh, all, now)
+	}
+	mine := c.mine()
+	a := Assertion{Register: mine, Limit: l.Count, Begin: begin, End: sh.window, Keep: keep(l)}
+	leases := c.table.fleet.leases(l)
+	if leases {
+		held := max(sh.rights-mine, 0)
+		free := c.known(l) - held
+		a.Register, a.Want = ln.size(e, c, mine, held, free, local, now)
+		sh.rights = max(a.Register, mine)
+		if l.Algorithm == FixedWindow {
+			ln.assertComing(e, c, all, local, now)
+		}
+	}
+	is := told{begin, sh.window, a.Register}
+	if !all && a.Want == 0 && is == e.told && news&stale == 0 {
+		return
+	}
+	if a.Want == 0 && a.Register == 0 && e.window != sh.window && leases {
+		return // it has nothing there, and never had
+	}
+	e.told, e.gone = is, addSat(sh.window, a.Keep)
+	p := ln.tell(e, current, mine, a)
+	if l.Algorithm == SlidingWindow {
+		ln.askPast(e, c, p, now)
+	}
+}
+
+// begins returns when what the share is about begins.
+func (c *counter) begins(l *Limit) int64 {
+	if l.Algorithm == SlidingWindow {
+		return c.share.window - c.ring().width
+	}
+	begin, _ := l.Window.bounds(c.share.window - 1)
+	return begin
+}
+
+// assertClosed asserts what is left to tell of the fixed window before the current one.
+func (ln *lane) assertClosed(e *entry, sh *share, all bool, now int64) {
+	switch {
+	case sh.closedWindow != 0:
+		t := told{window: sh.closedWindow, register: sh.closed}
+		t.begin, _ = e.limit.Window.bounds(t.window - 1)
+		sh.closedWindow = 0
+		if all || t != e.told {
+			ln.assertTold(e, t)
+		}
+		e.closed = t
+		return
+	case e.window != 0 && e.window != sh.window: // nothing was spent there since it was told
+		e.closed = e.told
+	}
+	if all && e.closed.window != 0 && now < e.closed.window+untold {
+		ln.assertTold(e, e.closed)
+	}
+}
+
+// assertBuckets asserts what is left to tell of the sub-buckets before the newest.
+func (ln *lane) assertBuckets(e *entry, c *counter, all bool) {
+	r := c.ring()
+	oldest := max(r.head-ringSize+1, 0)
+	from := r.head
+	if e.window != 0 && e.window != c.share.window {
+		from = max(e.begin/r.width, oldest)
+	}
+	if all || e.window == 0 {
+		from = oldest
+	}
+	for b := from; b < r.head; b++ {
+		t := told{begin: b * r.width, window: (b + 1) * r.width, register: r.buckets[b&(ringSize-1)]}
+		if t == e.told || t.register == 0 && t.window != e.window {
+			continue
+		}
+		ln.assertTold(e, t)
+	}
+}
+
+// A past is what a sliding window knows of the others' sub-buckets before the newest.
+type past struct {
+	window int64 // when the newest ends
+	others int64
+	sure   bool // all had told all when it was asked
+}
+
+// settling is for how long others may still tell of a sub-bucket that is over.
+const settling = int64(50 * time.Millisecond)
+
+// askPast has an assertion ask for the windows before, unless that is known.
+func (ln *lane) askPast(e *entry, c *counter, p *part, now int64) {
+	a := &ln.batch.Assertions[len(ln.batch.Assertions)-1]
+	if e.past.window == a.End && e.past.sure && a.Want == 0 {
+		return
+	}
+	a.Before = ringSize - 1
+	p.past = c.slot.spent - c.mine()
+	e.past.sure = now >= a.Begin+settling+2*int64(ln.sharer.o.Interval)
+}
+
+// assertBucket asserts the register of a token bucket.
+func (ln *lane) assertBucket(e *entry, c *counter, news uint8, all bool, local, now int64) {
+	l, sh := e.limit, c.share
+	if news&fresh != 0 && e.seq > 0 {
+		e.base = e.register // rights that were held are taken for spent
+	}
+	mine := sh.own
+	a := Assertion{
+		Limit: l.depth(), Rate: max(l.Count, 1), Period: l.rateTime(), Missing: c.slot.spent, Register: e.base + mine,
+	}
+	var renew bool
+	if c.table.fleet.leases(l) {
+		held := max(sh.rights-mine, 0)
+		if held > 0 && now >= sh.until {
+			e.base += held // the store takes it for spent
+			held = 0
+		}
+		sh.rights = mine + held
+		keep, want := ln.size(e, c, mine, held, c.known(l), local, now)
+		a.Want, a.Held, a.Lease = want, max(keep-mine, 0), leaseTime
+		sh.rights = mine + a.Held
+		a.Register = e.base + sh.rights
+		renew = a.Held > 0 && now >= sh.until-leaseTime/2
+	}
+	if !all && a.Want == 0 && !renew && a.Register == e.register && news&stale == 0 {
+		return
+	}
+	e.register, e.window = a.Register, 0
+	e.gone = addSat(addSat(now, l.fillTime(l.depth())), int64(time.Minute))
+	ln.tell(e, current, mine, a)
+}

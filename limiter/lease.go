@@ -1,0 +1,171 @@
+package limiter
+
+import (
+	"container/heap"
+	"math"
+	"time"
+)
+
+// A lease is what a lane knows of the rights that a node holds under an Exact limit.
+//
+// A node holds what it is likely to spend in a while: a twentieth of the window or
+// so. It asks for more before that is spent, and gives back what it doesn't need, so that
+// towards the end of a limit, where there is no more to be had, rights go
+// to those who spend them.
+type lease struct {
+	rate   float64 // what is asked for in a second, of late
+	looked int64   // when that was last found out; zero: never
+	asked  bool    // somebody may wait for an answer
+	dry    int64   // for how long nothing was asked for after the last refusal
+	coming int64   // the window for which rights were asked for before it began
+
+	due   int64 // local time at which it is looked at again
+	place int   // in the lane's holders plus one; zero: it is not there
+}
+
+const (
+	// leaseTime is for how long a store keeps rights to a token bucket that it does
+	// not hear of.
+	leaseTime = int64(2 * time.Second)
+	// memory is the time over which the rate is averaged.
+	memory = float64(500 * time.Millisecond)
+	// lowPart is the part of what was granted at which a node asks for more.
+	lowPart = 4
+
+	leastDry = int64(5 * time.Millisecond)
+	mostDry  = int64(500 * time.Millisecond)
+	fenceDry = int64(50 * time.Millisecond)
+)
+
+// ahead is the time for which rights are held.
+func ahead(l *Limit) int64 {
+	const least, longest = int64(50 * time.Millisecond), int64(5 * time.Second)
+	t := min(max(l.Window.usual()/20, least), longest)
+	switch l.Algorithm {
+	case SlidingWindow:
+		t = min(t, ringWidth(l))
+	case TokenBucket:
+		t = min(t, leaseTime/2)
+	}
+	return t
+}
+
+// size decides what rights to keep, mine included, and how many more to want, where
+// held are left and free are nobody's. It has the entry looked at again in a while.
+func (ln *lane) size(e *entry, c *counter, mine, held, free, local, now int64) (rights, want int64) {
+	sh, l := c.share, e.limit
+	short := sh.short
+	e.lease.look(sh, now)
+	need := max(int64(math.Ceil(e.lease.rate*float64(ahead(l))/1e9)), short)
+	if free <= 0 { // others may lack what this node does not need at once
+		soon := ln.sharer.o.Interval + 2*time.Duration(ln.sharer.trip.Load())
+		need = max(int64(math.Ceil(e.lease.rate*soon.Seconds())), short)
+	}
+	need = min(need, l.depth())
+	if ln.sharer.closing.Load() {
+		need = 0
+	}
+	rights = mine + held
+	switch {
+	case held > 2*need:
+		rights = mine + need
+	case held-short < need-need/lowPart && now >= sh.dry:
+		want = need - held
+	}
+	want = max(want, 0)
+	if rights > mine || want > 0 || e.lease.rate*float64(ahead(l)) > 1e9*least {
+		ln.hold(e, local+min(max(ahead(l)/2, int64(25*time.Millisecond)), int64(500*time.Millisecond)))
+	}
+	return rights, want
+}
+
+// least is the demand below which nothing is kept ready for a key: one unit in a
+// hundred times the time for which rights are held.
+const least = 0.01
+
+// look finds out what is asked for of late.
+func (le *lease) look(sh *share, now int64) {
+	asked := sh.asked
+	sh.asked, sh.short = 0, 0
+	if le.looked == 0 {
+		le.looked = now
+		le.rate = float64(asked) / (memory / 1e9)
+		return
+	}
+	dt := float64(now - le.looked)
+	if dt <= 0 {
+		sh.asked = asked
+		return
+	}
+	le.looked = now
+	le.rate += (float64(asked)/dt*1e9 - le.rate) * dt / (dt + memory)
+}
+
+// assertComing asks for rights in the next window, shortly before it begins: so the
+// requests that come then do not all wait for the store at once.
+func (ln *lane) assertComing(e *entry, c *counter, all bool, local, now int64) {
+	l, sh := e.limit, c.share
+	_, end := l.Window.bounds(sh.window)
+	a := Assertion{Limit: l.Count, Begin: sh.window, End: end, Keep: keep(l)}
+	if sh.nextWindow == end { // they have been granted
+		if all {
+			a.Register = sh.next
+			ln.tell(e, coming, 0, a)
+		}
+		return
+	}
+	need := int64(math.Ceil(e.lease.rate * float64(ahead(l)) / 1e9))
+	if e.lease.rate*float64(ahead(l)) <= 1e9*least || ln.sharer.closing.Load() {
+		return
+	}
+	// Not all nodes at the same time.
+	lead := min(max((end-sh.window)/10, int64(20*time.Millisecond)), int64(500*time.Millisecond))
+	lead = lead/2 + lead/2*int64(uint64(e.key.hash()^ln.sharer.o.Node)%64)/64
+	if now < sh.window-lead {
+		if at := local + sh.window - lead - now; at < e.lease.due {
+			ln.hold(e, at)
+		}
+		return
+	}
+	if e.lease.coming != end {
+		e.lease.coming = end
+		a.Want = min(need, l.Count)
+		ln.tell(e, coming, 0, a)
+	}
+}
+
+// hold has an entry looked at again at a local time.
+func (ln *lane) hold(e *entry, due int64) {
+	e.lease.due = due
+	if e.lease.place == 0 {
+		heap.Push(&ln.holders, e)
+	} else {
+		heap.Fix(&ln.holders, e.lease.place-1)
+	}
+}
+
+// Holders are entries by the time at which they are due: a heap.
+type holders []*entry
+
+func (h holders) Len() int           { return len(h) }
+func (h holders) Less(i, j int) bool { return h[i].lease.due < h[j].lease.due }
+
+func (h holders) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].lease.place, h[j].lease.place = i+1, j+1
+}
+
+func (h *holders) Push(x any) {
+	e := x.(*entry)
+	*h = append(*h, e)
+	e.lease.place = len(*h)
+}
+
+func (h *holders) Pop() any {
+	last := len(*h) - 1
+	e := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	e.lease.place = 0
+	return e
+}

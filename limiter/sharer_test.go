@@ -1,0 +1,183 @@
+package limiter_test
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/weir-project/weir/limiter"
+	"github.com/weir-project/weir/limiter/memory"
+)
+
+// midday is when these tests begin, after the fence of a new store.
+var midday = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+
+// A fleet is some nodes that share counters through a store in memory, in virtual
+// time: each call takes trip, half of it there and half back.
+type fleet struct {
+	t     *testing.T
+	store *memory.Store
+	nodes []*fleetNode
+	now   time.Time
+	trip  time.Duration
+	down  bool // the store does not answer
+}
+
+type fleetNode struct {
+	limiter *limiter.Limiter
+	sharer  *limiter.Sharer
+	ahead   time.Duration // of the node's clock
+	calls   []*call       // under way, by lane
+}
+
+type call struct {
+	batch  *limiter.Batch
+	at     time.Time // when it reaches the store
+	back   time.Time // when the answer reaches the node
+	err    error
+	served bool
+}
+
+func newFleet(t *testing.T, n int, o limiter.SharerOptions, sharing limiter.Sharing, ahead ...time.Duration) *fleet {
+	f := &fleet{t: t, store: memory.New(memory.Options{}), now: midday.Add(-5 * time.Second), trip: 400 * time.Microsecond}
+	for i := range n {
+		f.join(uint64(i+1), o, sharing)
+		if i < len(ahead) {
+			f.nodes[i].ahead = ahead[i]
+		}
+	}
+	f.run(5*time.Second, nil)
+	return f
+}
+
+func (f *fleet) join(id uint64, o limiter.SharerOptions, sharing limiter.Sharing) *fleetNode {
+	o.Node = id
+	l := limiter.New(limiter.Options{MaxKeys: 10_000, Sharing: sharing})
+	n := &fleetNode{limiter: l, sharer: limiter.NewSharer(l, nil, o)}
+	n.calls = make([]*call, n.sharer.Lanes())
+	f.nodes = append(f.nodes, n)
+	return n
+}
+
+// time returns the node's idea of the store's time.
+func (f *fleet) time(n *fleetNode) time.Time { return n.sharer.Time(f.now.Add(n.ahead)) }
+
+// run goes on for d, in steps of 100 µs, and calls each once a step.
+func (f *fleet) run(d time.Duration, each func()) {
+	const step = 100 * time.Microsecond
+	for end := f.now.Add(d); f.now.Before(end); f.now = f.now.Add(step) {
+		for _, n := range f.nodes {
+			f.drive(n)
+		}
+		if each != nil {
+			each()
+		}
+	}
+}
+
+func (f *fleet) drive(n *fleetNode) {
+	local := f.now.Add(n.ahead)
+	for lane, c := range n.calls {
+		if c == nil {
+			if b := n.sharer.Next(lane, local); b != nil {
+				n.calls[lane] = &call{batch: b, at: f.now.Add(f.trip / 2), back: f.now.Add(f.trip)}
+			}
+			continue
+		}
+		if !c.served && !f.now.Before(c.at) {
+			c.served = true
+			if f.down {
+				c.err, c.back = memoryDown, f.now.Add(80*time.Millisecond)
+			} else {
+				f.store.Apply(f.now.UnixNano(), c.batch)
+			}
+		}
+		if c.served && !f.now.Before(c.back) {
+			n.calls[lane] = nil
+			n.sharer.Done(lane, local, c.batch, c.err)
+		}
+	}
+}
+
+type downError struct{}
+
+func (downError) Error() string { return "the store is down" }
+
+var memoryDown = downError{}
+
+// take takes n units at a node; a take that is short tries again for 5 ms.
+func (f *fleet) take(n *fleetNode, l *limiter.Limit, key limiter.Key, units int64) (ok bool, k limiter.Check) {
+	checks := []limiter.Check{{Limit: l, Key: key, N: units}}
+	_, ok = n.limiter.Take(f.time(n), checks)
+	return ok, checks[0]
+}
+
+func perMinute(count int64, a limiter.Accuracy) *limiter.Limit {
+	return &limiter.Limit{Count: count, Window: limiter.Window{Length: time.Minute}, Accuracy: a}
+}
+
+// TestShared lets three nodes spend one limit, by each algorithm and accuracy, at
+// twice its rate.
+func TestShared(t *testing.T) {
+	for _, algorithm := range []limiter.Algorithm{limiter.FixedWindow, limiter.SlidingWindow, limiter.TokenBucket} {
+		for _, accuracy := range []limiter.Accuracy{limiter.Bounded, limiter.Exact} {
+			t.Run(algorithm.String()+map[limiter.Accuracy]string{limiter.Bounded: "/bounded", limiter.Exact: "/exact"}[accuracy], func(t *testing.T) {
+				l := &limiter.Limit{Count: 3000, Window: limiter.Window{Length: 10 * time.Second}, Algorithm: algorithm, Accuracy: accuracy}
+				// Clocks do not matter.
+				f := newFleet(t, 3, limiter.SharerOptions{}, limiter.Checks, 0, 70*time.Second, -70*time.Second)
+				random := rand.New(rand.NewPCG(1, 1))
+				admitted := map[int64]int{}
+				var total, waits int
+				type waiting struct {
+					n     *fleetNode
+					until time.Time
+				}
+				var queue []waiting
+				f.run(40*time.Second, func() {
+					if random.IntN(100) < 6 { // 600 a second
+						queue = append(queue, waiting{f.nodes[random.IntN(3)], f.now.Add(5 * time.Millisecond)})
+					}
+					rest := queue[:0]
+					for _, w := range queue {
+						switch ok, k := f.take(w.n, l, 7, 1); {
+						case ok:
+							admitted[f.now.Unix()/10]++
+							total++
+						case k.Short && f.now.Before(w.until):
+							rest = append(rest, w)
+							waits++
+						}
+					}
+					queue = rest
+				})
+				var calls uint64
+				for _, n := range f.nodes {
+					calls += n.sharer.Stats().Calls
+				}
+				t.Logf("admitted %v, %d in all; steps waited %d, calls %d", admitted, total, waits, calls)
+				most, slack := 4*3000, 0
+				if algorithm != limiter.FixedWindow {
+					most = 3000 + 4*3000 // a whole window or bucket at first
+				}
+				if accuracy == limiter.Bounded {
+					slack = 4 * 20 // what comes in two intervals
+				}
+				if total > most+slack {
+					t.Errorf("admitted %d, want at most %d", total, most+slack)
+				}
+				if algorithm == limiter.FixedWindow {
+					for w, n := range admitted {
+						if n > 3000+slack/4 {
+							t.Errorf("window %d: admitted %d", w, n)
+						}
+						if n < 2998 {
+							t.Errorf("window %d: admitted %d only", w, n)
+						}
+					}
+				} else if total < 4*3000-200 {
+					t.Errorf("admitted %d only", total)
+				}
+			})
+		}
+	}
+}
