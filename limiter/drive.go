@@ -20,7 +20,6 @@ func (s *Sharer) Run(ctx context.Context, now func() time.Time) error {
 
 // run drives one lane.
 func (s *Sharer) run(ctx context.Context, i int, now func() time.Time) {
-	ln := s.lanes[i]
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
@@ -28,10 +27,10 @@ func (s *Sharer) run(ctx context.Context, i int, now func() time.Time) {
 			s.call(context.WithoutCancel(ctx), i, b, now)
 			continue
 		}
-		timer.Reset(ln.wait(s.clock.local(now())))
+		timer.Reset(s.Wait(i, now()))
 		select {
 		case <-ctx.Done():
-		case <-ln.wake:
+		case <-s.Wake(i):
 		case <-timer.C:
 		}
 	}

@@ -1,8 +1,10 @@
 package limiter
 
 import (
+	"cmp"
 	"container/heap"
 	"encoding/binary"
+	"slices"
 	"sync"
 	"time"
 )
@@ -214,12 +216,18 @@ func (ln *lane) send(local int64, beat bool) *Batch {
 // restate has all entries told again: the store may have lost what it was told.
 // Those that hold rights come first: nobody must be granted them before.
 func (ln *lane) restate() {
+	all := make([]*entry, 0, len(ln.entries))
 	for _, e := range ln.entries {
-		if e.again = true; e.lease.place > 0 {
-			ln.add(e)
-		}
+		e.again = true
+		all = append(all, e)
 	}
-	for _, e := range ln.entries {
+	slices.SortFunc(all, func(a, b *entry) int {
+		if c := cmp.Compare(min(b.lease.place, 1), min(a.lease.place, 1)); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.key, b.key) // the same on every run
+	})
+	for _, e := range all {
 		ln.add(e)
 	}
 }

@@ -138,6 +138,15 @@ func (s *Sharer) Next(lane int, now time.Time) *Batch {
 	return s.lanes[lane].next(local, s.clock.at(local))
 }
 
+// Wait returns for how long Next has nothing for a lane, unless [Sharer.Wake] says
+// otherwise.
+func (s *Sharer) Wait(lane int, now time.Time) time.Duration {
+	return s.lanes[lane].wait(s.clock.local(now))
+}
+
+// Wake returns a channel that receives when there is something new for a lane.
+func (s *Sharer) Wake(lane int) <-chan struct{} { return s.lanes[lane].wake }
+
 // Done takes the answers of the batch that Next returned, which came at now, or err.
 func (s *Sharer) Done(lane int, now time.Time, b *Batch, err error) {
 	local := s.clock.local(now)

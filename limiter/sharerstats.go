@@ -29,6 +29,6 @@ func (s *Sharer) Stats() SharerStats {
 		Calls: s.stats.calls.Load(), Errors: s.stats.errors.Load(), Assertions: s.stats.assertions.Load(),
 		Losses: s.stats.losses.Load(), Waited: s.stats.waited.Load(), Epochs: uint64(s.epochs.Load()),
 		Nodes: int(s.limiter.fleet.nodes.Load()), Lost: s.Lost(),
-		Trip: time.Duration(s.trip.Load()), Offset: time.Duration(s.clock.offset.Load()),
+		Trip: time.Duration(s.trip.Load()), Offset: time.Duration(s.clock.offset()),
 	}
 }

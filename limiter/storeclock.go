@@ -16,11 +16,22 @@ const drift = 2500
 // answer came.
 type storeClock struct {
 	origin atomic.Pointer[time.Time] // of local times
-	offset atomic.Int64              // from local times to the store's
+	bound  atomic.Pointer[bound]     // nil: not known
 
-	mu    sync.Mutex
-	known bool
-	last  int64 // local time of the last answer
+	mu sync.Mutex // for those who learn
+}
+
+// A bound says that the store's clock was not ahead of the local one by more than
+// offset, at a local time.
+type bound struct{ offset, at int64 }
+
+// over returns the most by which the store's clock may be ahead at a local time. As
+// long as nothing is known, it is taken to be the same.
+func (b *bound) over(local int64) int64 {
+	if b == nil {
+		return 0
+	}
+	return b.offset + max(local-b.at, 0)/drift
 }
 
 // local returns now in nanoseconds of a clock that does not step: only the
@@ -35,7 +46,7 @@ func (c *storeClock) local(now time.Time) int64 {
 }
 
 // at returns the store's time at a local time.
-func (c *storeClock) at(local int64) int64 { return local + c.offset.Load() }
+func (c *storeClock) at(local int64) int64 { return local + c.bound.Load().over(local) }
 
 // resolution is that of the times that stores tell.
 const resolution = int64(time.Microsecond)
@@ -46,16 +57,19 @@ func (c *storeClock) learn(store, sent, came int64) (slack int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	most, least := store+resolution-sent, store-came
-	offset := c.offset.Load()
-	if !c.known {
-		offset, c.known = most, true
-	} else {
-		offset = min(offset+(came-c.last)/drift, most)
-	}
-	if offset < least { // the store's clock has been set
+	was := c.bound.Load()
+	offset := was.over(came)
+	if was == nil || offset > most || offset < least { // or the store's clock has been set
 		offset = most
 	}
-	c.last = max(c.last, came)
-	c.offset.Store(offset)
+	c.bound.Store(&bound{offset, came})
 	return offset - least
+}
+
+// offset returns by how much the store's clock is ahead of the local one.
+func (c *storeClock) offset() int64 {
+	if b := c.bound.Load(); b != nil {
+		return b.offset
+	}
+	return 0
 }

@@ -9,10 +9,9 @@ import (
 
 // bucket carries out an assertion of a bucket.
 func (s *Store) bucket(now int64, b *limiter.Batch, a *limiter.Assertion) {
-	k := key{a.Counter, 0}
-	r := s.find(now, k)
+	r := s.find(now, s.counters[a.Counter], 0)
 	if r == nil && a.Seq > 0 {
-		r = s.add(now, k)
+		r = s.add(now, a.Counter, 0)
 	}
 	if r == nil || r.stale(b.Node, a.Seq) {
 		a.Status = limiter.Stale

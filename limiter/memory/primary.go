@@ -1,6 +1,10 @@
 package memory
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/weir-project/weir/limiter"
+)
 
 // A primary is what a store knows of itself: whose data it has, and who else has it.
 type primary struct {
@@ -68,7 +72,7 @@ func (s *Store) NewEpoch(id uint64) {
 func (s *Store) Clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	clear(s.records)
+	clear(s.counters)
 	s.order, s.free, s.next, s.nodes = nil, nil, 0, nil
 	s.primary.owner = 0
 }
@@ -80,19 +84,24 @@ func (s *Store) Clone() *Store {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := &Store{
-		clock:   s.clock,
-		records: make(map[key]*record, len(s.records)),
-		order:   make([]*record, len(s.order)),
-		next:    s.next,
-		nodes:   slices.Clone(s.nodes),
-		primary: s.primary,
+		clock:    s.clock,
+		counters: make(map[limiter.Counter]*counter, len(s.counters)),
+		order:    make([]*record, len(s.order)),
+		next:     s.next,
+		nodes:    slices.Clone(s.nodes),
+		primary:  s.primary,
 	}
 	c.primary.acknowledged = nil
-	for i, r := range s.order {
-		n := *r
-		n.registers = slices.Clone(r.registers)
-		c.order[i] = &n
-		c.records[n.key] = &n
+	for name, from := range s.counters {
+		to := &counter{name: name, records: make([]*record, len(from.records))}
+		for i, r := range from.records {
+			n := *r
+			n.counter = to
+			n.registers = slices.Clone(r.registers)
+			to.records[i] = &n
+			c.order[n.place] = &n
+		}
+		c.counters[name] = to
 	}
 	return c
 }

@@ -1,16 +1,21 @@
 package memory
 
-import "github.com/weir-project/weir/limiter"
+import (
+	"slices"
 
-// A key names a record.
-type key struct {
-	counter limiter.Counter
-	end     int64 // of the window; zero for a bucket
+	"github.com/weir-project/weir/limiter"
+)
+
+// A counter has the records of one name, of which there is at least one.
+type counter struct {
+	name    limiter.Counter
+	records []*record // in the order of their ends
 }
 
 // A record is one window of a counter, or its bucket.
 type record struct {
-	key     key
+	counter *counter
+	end     int64 // of the window; zero for a bucket
 	expires int64 // from then on it is as if there were none
 	place   int   // in Store.order
 
@@ -31,26 +36,50 @@ type register struct {
 	held, deadline int64
 }
 
-// find returns the record of k, nil if there is none.
-func (s *Store) find(now int64, k key) *record {
-	r := s.records[k]
-	if r != nil && r.expires <= now {
+// search returns where the record that ends at end is, or belongs, and whether there
+// is one. It begins with the newest, which is mostly the one. c may be nil.
+func (c *counter) search(end int64) (int, bool) {
+	if c == nil {
+		return 0, false
+	}
+	i := len(c.records)
+	for i > 0 && c.records[i-1].end > end {
+		i--
+	}
+	if i > 0 && c.records[i-1].end == end {
+		return i - 1, true
+	}
+	return i, false
+}
+
+// find returns the record of c that ends at end, nil if there is none. c may be nil.
+func (s *Store) find(now int64, c *counter, end int64) *record {
+	i, ok := c.search(end)
+	if !ok {
+		return nil
+	}
+	r := c.records[i]
+	if r.expires <= now {
 		s.remove(r)
 		return nil
 	}
 	return r
 }
 
-// add makes a record. Its user sets when it expires.
-func (s *Store) add(now int64, k key) *record {
-	var r *record
+// add makes a record that there is not yet. Its user sets when it expires.
+func (s *Store) add(now int64, name limiter.Counter, end int64) *record {
+	c := s.counters[name]
+	if c == nil {
+		c = &counter{name: name}
+		s.counters[name] = c
+	}
+	r := new(record)
 	if n := len(s.free); n > 0 {
 		r, s.free = s.free[n-1], s.free[:n-1]
-	} else {
-		r = new(record)
 	}
-	*r = record{key: k, place: len(s.order), at: now, registers: r.registers[:0]}
-	s.records[k] = r
+	*r = record{counter: c, end: end, place: len(s.order), at: now, registers: r.registers[:0]}
+	i, _ := c.search(end)
+	c.records = slices.Insert(c.records, i, r)
 	s.order = append(s.order, r)
 	return r
 }
@@ -61,12 +90,19 @@ const (
 )
 
 func (s *Store) remove(r *record) {
-	delete(s.records, r.key)
+	c := r.counter
+	if i, _ := c.search(r.end); len(c.records) > 1 {
+		c.records = slices.Delete(c.records, i, i+1)
+	} else {
+		delete(s.counters, c.name)
+		c.records = nil
+	}
 	last := len(s.order) - 1
 	moved := s.order[last]
 	s.order[r.place], moved.place = moved, r.place
 	s.order[last] = nil
 	s.order = s.order[:last]
+	r.counter = nil
 	if len(s.free) < mostFree && cap(r.registers) <= mostToKeep {
 		s.free = append(s.free, r)
 	}
@@ -108,4 +144,28 @@ func (r *record) register(node uint64) (int, bool) {
 func (r *record) stale(node, seq uint64) bool {
 	i, ok := r.register(node)
 	return seq == 0 || ok && seq <= r.registers[i].seq
+}
+
+// note gives node's register the number seq, and makes it if there is none.
+func (r *record) note(node, seq uint64) *register {
+	i, ok := r.register(node)
+	if !ok {
+		r.registers = slices.Insert(r.registers, i, register{node: node})
+	}
+	g := &r.registers[i]
+	g.seq = seq
+	return g
+}
+
+// grant gives to register g what an assertion wants: at most a half of what is left
+// divided by the nodes, so that the last units are not all with one.
+func (r *record) grant(a *limiter.Assertion, g *register) {
+	left := units(a.Limit) - r.sum - a.Past
+	if left <= 0 {
+		return
+	}
+	share := max(left/int64(2*len(r.registers)), 1)
+	a.Granted = min(units(a.Want), left, share, most-g.value)
+	r.sum += a.Granted
+	g.value += a.Granted
 }

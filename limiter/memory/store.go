@@ -36,13 +36,13 @@ type Options struct {
 type Store struct {
 	clock func() time.Time
 
-	mu      sync.Mutex
-	records map[key]*record
-	order   []*record // all records, in an order that depends on the calls alone
-	next    int       // the one in order that is looked at next
-	free    []*record // for use again
-	nodes   []beat
-	primary primary
+	mu       sync.Mutex
+	counters map[limiter.Counter]*counter
+	order    []*record // all records, in an order that depends on the calls alone
+	next     int       // the one in order that is looked at next
+	free     []*record // for use again
+	nodes    []beat
+	primary  primary
 }
 
 // New returns a Store without data. It starts nothing.
@@ -54,9 +54,9 @@ func New(o Options) *Store {
 		o.ID = rand.Uint64()
 	}
 	return &Store{
-		clock:   o.Now,
-		records: make(map[key]*record),
-		primary: primary{id: o.ID},
+		clock:    o.Now,
+		counters: make(map[limiter.Counter]*counter),
+		primary:  primary{id: o.ID},
 	}
 }
 
@@ -173,23 +173,25 @@ func (s *Store) Sweep(now int64) {
 // Window returns the sum and the registers, by node, of the window of a counter that ends at
 // end, and false if it has none. Registers are a copy.
 func (s *Store) Window(c limiter.Counter, end int64) (sum int64, registers map[uint64]int64, ok bool) {
-	return s.read(key{c, end})
+	return s.read(c, end)
 }
 
 // Bucket returns what was missing in the bucket of a counter, and the registers, by node,
 // when last something was asserted of it, and false if there is none. Registers are
 // a copy.
 func (s *Store) Bucket(c limiter.Counter) (missing int64, registers map[uint64]int64, ok bool) {
-	return s.read(key{c, 0})
+	return s.read(c, 0)
 }
 
-func (s *Store) read(k key) (sum int64, registers map[uint64]int64, ok bool) {
+func (s *Store) read(name limiter.Counter, end int64) (sum int64, registers map[uint64]int64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.records[k]
-	if r == nil {
+	c := s.counters[name]
+	i, ok := c.search(end)
+	if !ok {
 		return 0, nil, false
 	}
+	r := c.records[i]
 	registers = make(map[uint64]int64, len(r.registers))
 	for i := range r.registers {
 		registers[r.registers[i].node] = r.registers[i].value

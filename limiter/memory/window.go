@@ -1,10 +1,6 @@
 package memory
 
-import (
-	"slices"
-
-	"github.com/weir-project/weir/limiter"
-)
+import "github.com/weir-project/weir/limiter"
 
 // window carries out an assertion of a window.
 func (s *Store) window(now int64, b *limiter.Batch, a *limiter.Assertion) {
@@ -18,11 +14,11 @@ func (s *Store) window(now int64, b *limiter.Batch, a *limiter.Assertion) {
 		a.Status = limiter.Late
 		return
 	}
-	a.Past = s.past(now, a)
-	k := key{a.Counter, a.End}
-	r := s.find(now, k)
+	c := s.counters[a.Counter]
+	a.Past = c.past(now, a.End, length, a.Before)
+	r := s.find(now, c, a.End)
 	if r == nil && a.Seq > 0 {
-		r = s.add(now, k)
+		r = s.add(now, a.Counter, a.End)
 	}
 	if r == nil || r.stale(b.Node, a.Seq) {
 		a.Status = limiter.Stale
@@ -43,39 +39,23 @@ func (s *Store) window(now int64, b *limiter.Batch, a *limiter.Assertion) {
 	a.Sum = r.sum
 }
 
-// past returns the sum of the windows before that count as well.
-func (s *Store) past(now int64, a *limiter.Assertion) int64 {
+// past returns the sum of so many windows before the one that ends at end, all as long
+// as it. c may be nil.
+func (c *counter) past(now, end, length int64, before int) int64 {
 	var sum int64
-	end := a.End
-	for range a.Before {
-		end -= a.End - a.Begin
-		if r := s.records[key{a.Counter, end}]; r != nil && r.expires > now {
+	left := int64(before)
+	if left <= 0 {
+		return 0
+	}
+	for i, _ := c.search(end); i > 0; i-- {
+		r := c.records[i-1]
+		back := (end - r.end) / length // so many windows before
+		if back > left {
+			break
+		}
+		if r.expires > now && end-back*length == r.end {
 			sum = min(sum+r.sum, most)
 		}
 	}
 	return sum
-}
-
-// note gives node's register the number seq, and makes it if there is none.
-func (r *record) note(node, seq uint64) *register {
-	i, ok := r.register(node)
-	if !ok {
-		r.registers = slices.Insert(r.registers, i, register{node: node})
-	}
-	g := &r.registers[i]
-	g.seq = seq
-	return g
-}
-
-// grant gives to register g what an assertion wants, at most a half of what is
-// left divided by the nodes, so that the last units are not all with one.
-func (r *record) grant(a *limiter.Assertion, g *register) {
-	left := units(a.Limit) - r.sum - a.Past
-	if left <= 0 {
-		return
-	}
-	share := max(left/int64(2*len(r.registers)), 1)
-	a.Granted = min(units(a.Want), left, share, most-g.value)
-	r.sum += a.Granted
-	g.value += a.Granted
 }
