@@ -239,12 +239,12 @@ func (g *Gateway) block(m *policy.Match, s *snapshot, r *weir.Request, now time.
 const retryAway = time.Second
 
 // withoutManagers makes the checks of m do what their limits say for the time in
-// which traffic managers are away.
+// which traffic managers are away. Those that gateways share in a store are none of it.
 func withoutManagers(m *policy.Match) {
 	for i := range m.Checks {
 		c, s := &m.Checks[i], m.Sources[i]
 		switch {
-		case !s.Told():
+		case !s.Eventual():
 		case c.Limit.OnStoreLoss == limiter.Closed:
 			c.Blocked = retryAway
 		case c.Limit.OnStoreLoss == limiter.Open:

@@ -299,3 +299,33 @@ func TestAway(t *testing.T) {
 		}
 	}
 }
+
+// TestAwayIsNothingToTheStore: limits that gateways share in a store do not mind that
+// traffic managers are away, unless there is no store.
+func TestAwayIsNothingToTheStore(t *testing.T) {
+	for _, alone := range []bool{false, true} {
+		w := newWorldTold(t, EventOptions{To: &notebook{}, Away: func() bool { return true }})
+		w.options.AllEventual = alone
+		ten := perMinute(10)
+		ten.Accuracy, ten.OnStoreLoss = policy.ByLevel, limiter.Closed
+		w.options.Accuracy[weir.LevelApplication] = limiter.Exact
+		d := w.definition
+		d.Policies.Policies = policy.Merge(d.Policies.Policies, []policy.Policy{{Kind: policy.Application, Name: "Ten", Limit: ten}})
+		if err := w.Apply(d); err != nil {
+			t.Fatal(err)
+		}
+		want, accuracy := 0, "exact"
+		if alone {
+			want, accuracy = 429, "eventual"
+		}
+		menu := call("GET", "/pizza/1/menu", "ApiKey", w.production)
+		if got := w.status(menu); got != want {
+			t.Errorf("without a store: %t: got %d, want %d", alone, got, want)
+		}
+		for _, c := range w.Explain(menu).Checks {
+			if c.Level == "application" && (c.Accuracy != accuracy || c.OnStoreLoss != "closed") {
+				t.Errorf("without a store: %t: explained as %s, %s", alone, c.Accuracy, c.OnStoreLoss)
+			}
+		}
+	}
+}

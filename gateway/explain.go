@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weir-project/weir"
+	"github.com/weir-project/weir/limiter"
 	"github.com/weir-project/weir/policy"
 )
 
@@ -34,6 +35,9 @@ type ExplainedCheck struct {
 	Key    string // what is counted, in WSO2's form
 	Limit  string
 	Shadow bool // counted, never refuses
+	// Accuracy is how closely a fleet is held to the limit, OnStoreLoss what it does while
+	// those through whom it is shared are away: eventual, and local.
+	Accuracy, OnStoreLoss string
 	// Uses is what the call would be charged, Remaining what would be left
 	// after it, in the limit's units.
 	Uses, Remaining int64
@@ -67,7 +71,7 @@ func (g *Gateway) Explain(x *Exchange) Explanation {
 		return e.because(&notSubscribed)
 	}
 	g.block(m, x.snapshot, &x.Request, x.Time)
-	passes := g.limiter.Peek(x.Time, m.Checks)
+	passes := g.limiter.Peek(g.clock(x.Time), m.Checks)
 	for i := range m.Checks {
 		c, s := &m.Checks[i], m.Sources[i]
 		refuses := c.Over && !c.Limit.Shadow
@@ -79,6 +83,7 @@ func (g *Gateway) Explain(x *Exchange) Explanation {
 			Level: s.Level.String(), Policy: s.Policy, Group: s.Group,
 			Key:   string(x.snapshot.set.AppendKey(nil, m, i, &x.Request)),
 			Limit: s.Limit.String(), Shadow: s.Limit.Shadow,
+			Accuracy: accuracyName(s.Limit.Accuracy), OnStoreLoss: lossName(s.Limit.OnStoreLoss),
 			Uses: c.N, Remaining: left, Reset: c.Reset, Refuses: refuses,
 		})
 		if refuses && !passes && e.Level == "" {
@@ -101,4 +106,24 @@ func (g *Gateway) Explain(x *Exchange) Explanation {
 func (e Explanation) because(r *reason) Explanation {
 	e.Status, e.Code, e.Reason = r.status, r.code, r.description
 	return e
+}
+
+func accuracyName(a limiter.Accuracy) string {
+	switch a {
+	case limiter.Bounded:
+		return "bounded"
+	case limiter.Exact:
+		return "exact"
+	}
+	return "eventual"
+}
+
+func lossName(l limiter.OnStoreLoss) string {
+	switch l {
+	case limiter.Closed:
+		return "closed"
+	case limiter.Open:
+		return "open"
+	}
+	return "local"
 }

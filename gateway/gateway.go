@@ -37,6 +37,12 @@ type Options struct {
 	// IPv6Bits is the length of the network by which IPv6 addresses count where
 	// an address is counted; zero means 64.
 	IPv6Bits int
+	// Accuracy is that of limits that do not say which they have, by their level.
+	Accuracy policy.Accuracies
+	// AllEventual takes all limits for Eventual: nothing shares Limiter's counters.
+	AllEventual bool
+	// Sharer shares the limiter's counters with other gateways; nil: nobody does.
+	Sharer Sharer
 	// Events say who is told of accepted calls; the zero value tells nobody.
 	Events EventOptions
 }
@@ -113,7 +119,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
-			g.limiter.Sweep(now)
+			g.limiter.Sweep(g.clock(now))
 			g.decisions.sweep(now)
 		}
 	}

@@ -60,6 +60,7 @@ func (g *Gateway) compile(d *Definition, now time.Time) (*snapshot, error) {
 	var err error
 	if s.set, err = policy.Compile(d.Policies, policy.Options{
 		Seed: g.options.Seed, Compiler: g.options.Rules, IPv6Bits: g.options.IPv6Bits,
+		Accuracy: g.options.Accuracy, AllEventual: g.options.AllEventual,
 	}); err != nil {
 		errs = append(errs, err)
 	}

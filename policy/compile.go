@@ -33,6 +33,9 @@ func Compile(d Definition, o Options) (*Set, error) {
 	if o.IPv6Bits < 0 || o.IPv6Bits > 128 {
 		return nil, fmt.Errorf("compile policies: IPv6Bits is %d; it can be from 1 to 128, 0 means 64", o.IPv6Bits)
 	}
+	if err := checkAccuracies(&o.Accuracy); err != nil {
+		return nil, err
+	}
 	for i := range d.Policies {
 		c.policy(i, &d.Policies[i])
 	}
@@ -178,6 +181,8 @@ func (c *compiler) bound(level weir.Level, per Per, group int, policy string, l 
 		return nil
 	}
 	b := &bound{limit: *l, head: head(c.set.seed, level, per, group, l, names...)}
+	b.limit.Accuracy = c.options.of(level, l)
+	b.limit.OnStoreLoss = lossOf(l.OnStoreLoss, b.limit.Accuracy)
 	item := string(limiter.AppendPolicy(nil, level.String()+":"+policy, l))
 	b.source = Source{
 		Level: level, Policy: strings.Clone(policy), Group: group, Limit: &b.limit,
@@ -291,7 +296,11 @@ func checkLimit(l *limiter.Limit) error {
 	if l == nil {
 		return nil
 	}
-	return l.Validate()
+	checked := *l
+	if l.Accuracy == ByLevel {
+		checked.Accuracy = limiter.Eventual
+	}
+	return checked.Validate()
 }
 
 func checkContext(s string) error {

@@ -27,7 +27,7 @@ const (
 
 // Defaults returns the policies that a fresh installation has: those of WSO2 API
 // Manager and of its Microgateway, but for AI quotas. Where the two differ on
-// Bronze it is 1000 a minute, as documented. Advanced policies are there in both
+// Bronze it is 1000 a minute, as documented. Their limits are ByLevel. Advanced policies are there in both
 // spellings, 10KPerMin and 10kPerMin; they are two policies.
 func Defaults() []Policy {
 	builtins := []builtin{
@@ -65,7 +65,7 @@ func Defaults() []Policy {
 	for i, b := range builtins {
 		policies[i] = Policy{Kind: b.kind, Name: b.name, Description: b.text}
 		if b.window > 0 {
-			policies[i].Limit = &limiter.Limit{Count: b.count, Cost: b.cost, Window: limiter.Window{Length: b.window}}
+			policies[i].Limit = &limiter.Limit{Count: b.count, Cost: b.cost, Window: limiter.Window{Length: b.window}, Accuracy: ByLevel}
 		}
 	}
 	return policies

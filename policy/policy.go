@@ -13,7 +13,8 @@ import (
 	"github.com/weir-project/weir/limiter"
 )
 
-// A Definition is everything that a Set is compiled from.
+// A Definition is everything that a Set is compiled from. The Accuracy of its limits may
+// be [ByLevel].
 type Definition struct {
 	Policies []Policy
 	Rules    []CustomRule

@@ -29,6 +29,11 @@ type Options struct {
 	// where an address is a key; zero means 64. Conditions and deny policies
 	// see the whole address.
 	IPv6Bits int
+	// Accuracy is that of limits that are ByLevel.
+	Accuracy Accuracies
+	// AllEventual takes all limits for Eventual, whatever they say. It is for gateways that
+	// share no counters, and for traffic managers, who count what has happened already.
+	AllEventual bool
 }
 
 // A Set is a compiled [Definition]. It never changes and may be used by many

@@ -27,7 +27,7 @@ import (
 // order; their contents are JSON. The same project gives the same bytes.
 const (
 	artifactMagic   = "weir\r\n\x1a\n" // shows a file that was changed as if it were text
-	artifactVersion = 1
+	artifactVersion = 2
 	maxArtifact     = 256 << 20
 )
 

@@ -265,11 +265,20 @@ func readCORS(v value) *gateway.CORS {
 
 // readThroughput returns the maximum backend throughput.
 func readThroughput(v value) *policy.Backend {
-	o, ok := v.object("productionMaxCount", "productionUnitTime", "sandboxMaxCount", "sandboxUnitTime")
+	o, ok := v.object("productionMaxCount", "productionUnitTime", "sandboxMaxCount", "sandboxUnitTime", "accuracy", "onStoreLoss")
 	if !ok {
 		return nil
 	}
 	b := &policy.Backend{Production: o.throughput("production"), Sandbox: o.throughput("sandbox")}
+	var both limiter.Limit
+	o.sharing(&both, "accuracy", "onStoreLoss")
+	for _, l := range []*limiter.Limit{b.Production, b.Sandbox} {
+		if l != nil {
+			l.Accuracy, l.OnStoreLoss = both.Accuracy, both.OnStoreLoss
+		}
+	}
+	delete(o.fields, "accuracy")
+	delete(o.fields, "onStoreLoss")
 	if len(o.fields) == 0 {
 		v.fault("%s is empty: it has a productionMaxCount or a sandboxMaxCount", v.name())
 	}
@@ -297,7 +306,7 @@ func (o object) throughput(of string) *limiter.Limit {
 	if !ok {
 		return nil
 	}
-	return &limiter.Limit{Count: n, Window: limiter.Window{Length: time.Duration(ms) * time.Millisecond}, Accuracy: limiter.Bounded}
+	return &limiter.Limit{Count: n, Window: limiter.Window{Length: time.Duration(ms) * time.Millisecond}}
 }
 
 // tierExists reports whether a set of policies has one of that kind and name.

@@ -64,7 +64,7 @@ func backendOf(t *testing.T, dir string) policy.Backend {
 }
 
 func throughput(n int64, d time.Duration) *limiter.Limit {
-	return &limiter.Limit{Count: n, Window: limiter.Window{Length: d}, Accuracy: limiter.Bounded}
+	return &limiter.Limit{Count: n, Window: limiter.Window{Length: d}, Accuracy: policy.ByLevel}
 }
 
 func TestImportSynapse(t *testing.T) {

@@ -24,6 +24,7 @@ var (
 	algorithms = []string{"fixed-window", "sliding-window", "token-bucket"}
 	accuracies = []string{"eventual", "bounded", "exact"}
 	losses     = []string{"local", "closed", "open"}
+	lossValues = []limiter.OnStoreLoss{limiter.Local, limiter.Closed, limiter.Open}
 )
 
 // limit returns the limit that o holds, nil for "unlimited: true". It reports
@@ -50,23 +51,12 @@ func (o object) limit() (*limiter.Limit, bool) {
 	if !o.quota(l, quotas[0]) || !o.window(l) {
 		return nil, false
 	}
-	choices := []struct {
-		key    string
-		names  []string
-		choose func(i int)
-	}{
-		{"algorithm", algorithms, func(i int) { l.Algorithm = limiter.Algorithm(i) }},
-		{"accuracy", accuracies, func(i int) { l.Accuracy = limiter.Accuracy(i) }},
-		{"onStoreLoss", losses, func(i int) { l.OnStoreLoss = limiter.OnStoreLoss(i) }},
-	}
-	for _, c := range choices {
-		if v, ok := o.get(c.key); ok {
-			name, ok := v.oneOf(c.names...)
-			if !ok {
-				return nil, false
-			}
-			c.choose(slices.Index(c.names, name))
+	if v, ok := o.get("algorithm"); ok {
+		name, ok := v.oneOf(algorithms...)
+		if !ok {
+			return nil, false
 		}
+		l.Algorithm = limiter.Algorithm(slices.Index(algorithms, name))
 	}
 	if v, ok := o.get("bucketSize"); ok {
 		if l.Algorithm != limiter.TokenBucket {
@@ -81,7 +71,28 @@ func (o object) limit() (*limiter.Limit, bool) {
 		o.fault("%v", err)
 		return nil, false
 	}
-	return l, true
+	return l, o.sharing(l, "accuracy", "onStoreLoss")
+}
+
+// sharing reads how closely a fleet is held to l, and what holds while counters cannot be
+// shared. It reports false if there is a fault in it.
+func (o object) sharing(l *limiter.Limit, accuracyKey, lossKey string) bool {
+	l.Accuracy = policy.ByLevel
+	if v, there := o.get(accuracyKey); there {
+		name, ok := v.oneOf(accuracies...)
+		if !ok {
+			return false
+		}
+		l.Accuracy = limiter.Accuracy(slices.Index(accuracies, name))
+	}
+	if v, there := o.get(lossKey); there {
+		name, ok := v.oneOf(losses...)
+		if !ok {
+			return false
+		}
+		l.OnStoreLoss = lossValues[slices.Index(losses, name)]
+	}
+	return true
 }
 
 // unlimited reports whether o is unlimited and nothing else.

@@ -100,7 +100,7 @@ func TestLoadAPIs(t *testing.T) {
 
 // quota returns a limit of n requests in a window.
 func quota(n int64, window time.Duration) *limiter.Limit {
-	return &limiter.Limit{Count: n, Window: limiter.Window{Length: window}}
+	return &limiter.Limit{Count: n, Window: limiter.Window{Length: window}, Accuracy: policy.ByLevel}
 }
 
 func TestLoadPolicies(t *testing.T) {
@@ -110,19 +110,18 @@ func TestLoadPolicies(t *testing.T) {
 		t.Fatal(err)
 	}
 	month := 2_630_000_000 * time.Millisecond
-	bounded := func(l *limiter.Limit) *limiter.Limit { l.Accuracy = limiter.Bounded; return l }
 	want := []policy.Policy{
 		{Kind: policy.Advanced, Name: "FewWrites", Limit: quota(5, time.Minute), Per: policy.PerUser},
 		{
 			Kind: policy.Advanced, Name: "Office", Description: "Generous by day, from the office",
-			Limit: &limiter.Limit{Count: 100, Window: limiter.Window{Length: time.Hour}, Algorithm: limiter.SlidingWindow},
+			Limit: &limiter.Limit{Count: 100, Window: limiter.Window{Length: time.Hour}, Algorithm: limiter.SlidingWindow, Accuracy: policy.ByLevel},
 			Groups: []policy.Group{
 				{Description: "the office", Limit: quota(10000, time.Hour), Conditions: []policy.Condition{
 					{IP: &policy.IPCondition{Prefix: netip.MustParsePrefix("192.0.2.1/32")}},
 					{IP: &policy.IPCondition{Prefix: netip.MustParsePrefix("2001:db8::1/128")}, Invert: true},
 				}},
 				{
-					Limit: &limiter.Limit{Count: 10 << 20, Window: limiter.Window{Length: 24 * time.Hour}, Cost: limiter.Bytes},
+					Limit: &limiter.Limit{Count: 10 << 20, Window: limiter.Window{Length: 24 * time.Hour}, Cost: limiter.Bytes, Accuracy: policy.ByLevel},
 					Conditions: []policy.Condition{
 						{IP: &policy.IPCondition{From: netip.MustParseAddr("198.51.100.10"), To: netip.MustParseAddr("198.51.100.20")}},
 						{IP: &policy.IPCondition{Prefix: netip.MustParsePrefix("198.51.100.0/24")}},
@@ -136,24 +135,27 @@ func TestLoadPolicies(t *testing.T) {
 		},
 		{
 			Kind: policy.Application, Name: "PerToken", Per: policy.PerToken,
-			Limit: &limiter.Limit{Count: 60, Window: limiter.Window{Length: 5 * time.Minute}, Algorithm: limiter.TokenBucket, Burst: 10},
+			Limit: &limiter.Limit{Count: 60, Window: limiter.Window{Length: 5 * time.Minute}, Algorithm: limiter.TokenBucket, Burst: 10, Accuracy: policy.ByLevel},
 		},
 		{
 			Kind: policy.Application, Name: "Team", Per: policy.PerApplication,
-			Limit: &limiter.Limit{Count: 1000, Window: limiter.Window{Calendar: limiter.Day, Location: berlin}},
-			Burst: bounded(quota(5, time.Second)),
+			Limit: &limiter.Limit{Count: 1000, Window: limiter.Window{Calendar: limiter.Day, Location: berlin}, Accuracy: policy.ByLevel},
+			Burst: quota(5, time.Second),
 		},
 		{Kind: policy.Application, Name: "10PerMin", Limit: quota(12, time.Minute)},
-		{Kind: policy.Subscription, Name: "Gold", Limit: quota(20, time.Minute), Burst: bounded(quota(10, time.Second))},
+		{Kind: policy.Subscription, Name: "Gold", Limit: quota(20, time.Minute), Burst: quota(10, time.Second)},
 		{
 			Kind: policy.Subscription, Name: "Volume", PassOnQuotaReach: true,
 			Limit: &limiter.Limit{Count: 2 << 30, Window: limiter.Window{Length: month}, Cost: limiter.Bytes, Accuracy: limiter.Exact, OnStoreLoss: limiter.Closed},
 		},
 		{
 			Kind: policy.Subscription, Name: "Stream",
-			Limit: &limiter.Limit{Count: 500, Window: limiter.Window{Calendar: limiter.Month, Every: 2}, Cost: limiter.Events, Shadow: true},
+			Limit: &limiter.Limit{Count: 500, Window: limiter.Window{Calendar: limiter.Month, Every: 2}, Cost: limiter.Events, Shadow: true, Accuracy: policy.ByLevel},
 		},
-		{Kind: policy.Subscription, Name: "Free", Burst: bounded(quota(100, time.Minute))},
+		{
+			Kind: policy.Subscription, Name: "Free",
+			Burst: &limiter.Limit{Count: 100, Window: limiter.Window{Length: time.Minute}, Accuracy: limiter.Exact, OnStoreLoss: limiter.Open},
+		},
 	}
 	own := d.Policies[len(d.Policies)-len(want):]
 	for i := range want {
@@ -188,8 +190,8 @@ func TestLoadRules(t *testing.T) {
 	// The figures of maximum-backend-throughput.md: 600 a minute, 700 in five.
 	same(t, "backends", d.Backends, []policy.Backend{{
 		Context: "/tools/2.1.0", Version: "2.1.0",
-		Production: &limiter.Limit{Count: 600, Window: limiter.Window{Length: time.Minute}, Accuracy: limiter.Bounded},
-		Sandbox:    &limiter.Limit{Count: 700, Window: limiter.Window{Length: 5 * time.Minute}, Accuracy: limiter.Bounded},
+		Production: &limiter.Limit{Count: 600, Window: limiter.Window{Length: time.Minute}, Accuracy: policy.ByLevel},
+		Sandbox:    &limiter.Limit{Count: 700, Window: limiter.Window{Length: 5 * time.Minute}, Accuracy: policy.ByLevel},
 	}})
 }
 

@@ -93,9 +93,9 @@ func (f *policyFile) policy(item value, kind policy.Kind) {
 	case policy.Advanced:
 		known = append(known, "per", "conditionalGroups")
 	case policy.Subscription:
-		known = append(known, "stopOnQuotaReach", "rateLimitCount", "rateLimitTimeUnit")
+		known = append(append(known, "stopOnQuotaReach"), burstKeys...)
 	case policy.Application:
-		known = append(known, "per", "rateLimitCount", "rateLimitTimeUnit")
+		known = append(append(known, "per"), burstKeys...)
 	}
 	o, ok := pairs[0].value.object(known...)
 	if !ok {
@@ -129,16 +129,22 @@ func (f *policyFile) policy(item value, kind policy.Kind) {
 	f.policies = append(f.policies, at)
 }
 
+// burstKeys are the keys of the limit beside the quota.
+var burstKeys = []string{"rateLimitCount", "rateLimitTimeUnit", "rateLimitAccuracy", "rateLimitOnStoreLoss"}
+
 // burst returns the limit beside the quota, nil if there is none.
 func (o object) burst() (*limiter.Limit, bool) {
-	count, ok := o.get("rateLimitCount")
-	unit, hasUnit := o.get("rateLimitTimeUnit")
+	count, ok := o.get(burstKeys[0])
 	if !ok {
-		if hasUnit {
-			unit.fault("rateLimitTimeUnit is there without rateLimitCount")
+		for _, k := range burstKeys[1:] {
+			if v, there := o.get(k); there {
+				v.fault("%s is there without rateLimitCount", k)
+				return nil, false
+			}
 		}
-		return nil, !hasUnit
+		return nil, true
 	}
+	unit, hasUnit := o.get("rateLimitTimeUnit")
 	n, ok := count.integer(1, math.MaxInt32)
 	if !ok {
 		return nil, false
@@ -156,7 +162,8 @@ func (o object) burst() (*limiter.Limit, bool) {
 		unit.fault("%v", err)
 		return nil, false
 	}
-	return &limiter.Limit{Count: n, Window: w, Accuracy: limiter.Bounded, Shadow: o.boolean("shadow", false)}, true
+	l := &limiter.Limit{Count: n, Window: w, Shadow: o.boolean("shadow", false)}
+	return l, o.sharing(l, "rateLimitAccuracy", "rateLimitOnStoreLoss")
 }
 
 // per returns whose requests share the counter of a policy.

@@ -46,7 +46,7 @@ func upTo[T ~uint8](most T) *rapid.Generator[T] {
 var anyLimit = rapid.Custom(func(t *rapid.T) limiter.Limit {
 	l := limiter.Limit{
 		Count: rapid.Int64().Draw(t, "count"), Cost: upTo(limiter.Events).Draw(t, "cost"), Algorithm: upTo(limiter.TokenBucket).Draw(t, "algorithm"),
-		Burst: rapid.Int64().Draw(t, "burst"), Accuracy: upTo(limiter.Exact).Draw(t, "accuracy"),
+		Burst: rapid.Int64().Draw(t, "burst"), Accuracy: rapid.SampledFrom([]limiter.Accuracy{limiter.Eventual, limiter.Bounded, limiter.Exact, policy.ByLevel}).Draw(t, "accuracy"),
 		OnStoreLoss: upTo(limiter.Open).Draw(t, "loss"), Shadow: rapid.Bool().Draw(t, "shadow"),
 	}
 	if l.Window.Calendar = upTo(limiter.Year).Draw(t, "calendar"); l.Window.Calendar == limiter.NoCalendar {

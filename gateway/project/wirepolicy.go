@@ -3,6 +3,7 @@ package project
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/weir-project/weir/limiter"
@@ -36,8 +37,8 @@ type wireLimit struct {
 	Cost        string        `json:"cost"`
 	Algorithm   string        `json:"algorithm"`
 	Burst       int64         `json:"burst,omitempty"`
-	Accuracy    string        `json:"accuracy"`
-	OnStoreLoss string        `json:"on_store_loss"`
+	Accuracy    string        `json:"accuracy,omitempty"` // empty: by its level
+	OnStoreLoss string        `json:"on_store_loss,omitempty"`
 	Shadow      bool          `json:"shadow,omitempty"`
 }
 
@@ -141,7 +142,13 @@ func (w *wireWriter) limit(l *limiter.Limit) *wireLimit {
 	}
 	out := &wireLimit{
 		Count: l.Count, Cost: w.name(wireCosts, int(l.Cost)), Algorithm: w.name(algorithms, int(l.Algorithm)), Burst: l.Burst,
-		Accuracy: w.name(accuracies, int(l.Accuracy)), OnStoreLoss: w.name(losses, int(l.OnStoreLoss)), Shadow: l.Shadow,
+		Shadow: l.Shadow,
+	}
+	if l.Accuracy != policy.ByLevel {
+		out.Accuracy = w.name(accuracies, int(l.Accuracy))
+	}
+	if l.OnStoreLoss != 0 {
+		out.OnStoreLoss = w.name(losses, max(slices.Index(lossValues, l.OnStoreLoss), 0))
 	}
 	if l.Window.Calendar == limiter.NoCalendar {
 		out.LengthNS = l.Window.Length
@@ -210,9 +217,14 @@ func (n *names) limit(w *wireLimit) *limiter.Limit {
 	l := &limiter.Limit{
 		Count: w.Count, Cost: limiter.Cost(n.index(w.Cost, wireCosts...)),
 		Algorithm: limiter.Algorithm(n.index(w.Algorithm, algorithms...)), Burst: w.Burst,
-		Accuracy:    limiter.Accuracy(n.index(w.Accuracy, accuracies...)),
-		OnStoreLoss: limiter.OnStoreLoss(n.index(w.OnStoreLoss, losses...)), Shadow: w.Shadow,
+		Accuracy: policy.ByLevel, Shadow: w.Shadow,
 		Window: limiter.Window{Length: w.LengthNS, Calendar: limiter.Calendar(n.index(w.Calendar, calendarUnits...)), Every: w.Every},
+	}
+	if w.Accuracy != "" {
+		l.Accuracy = limiter.Accuracy(n.index(w.Accuracy, accuracies...))
+	}
+	if w.OnStoreLoss != "" {
+		l.OnStoreLoss = lossValues[n.index(w.OnStoreLoss, losses...)]
 	}
 	location, err := loadLocation(w.TimeZone)
 	if err != nil && n.err == nil {
