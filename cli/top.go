@@ -14,9 +14,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const aboutTop = `Show what the traffic managers see: the keys of most use with their limits and
-until when they are throttled, the gateways with the delay of their events, and
-the traffic managers themselves.
+const aboutTop = `Show what the traffic managers see: the keys of most use with their limits, how
+many calls gateways refuse because of them and until when they are throttled; the
+gateways with the delay of their events and what they refuse; and the traffic
+managers themselves.
+
+Gateways tell once a second what they refuse. Bursts, backend limits and deny
+policies are held by each gateway for itself: of these, only the refusals show.
 
 On a terminal the view is live, until ^C. Elsewhere, with --once or as JSON it is
 printed once.

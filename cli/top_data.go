@@ -60,6 +60,9 @@ type topStats struct {
 		Lag         float64 `json:"lag"`
 		Skew        float64 `json:"skew"`
 		Heard       int64   `json:"heard"`
+
+		Refused     map[string]int64 `json:"refused"`
+		RefusedRate float64          `json:"refusedPerSecond"`
 	} `json:"nodes"`
 }
 
@@ -79,6 +82,9 @@ type topKeys struct {
 		Share       float64 `json:"share"`
 		Ends        int64   `json:"ends"`
 		Throttled   bool    `json:"throttled"`
+		Local       bool    `json:"local"`
+		Refused     int64   `json:"refused"`
+		RefusedRate float64 `json:"refusedPerSecond"`
 	} `json:"keys"`
 }
 
@@ -113,6 +119,11 @@ type topGateway struct {
 	Lag         float64 `json:"lag_ms"`
 	Skew        float64 `json:"skew_ms"` // of its clock: below zero, it is ahead
 	Silent      float64 `json:"silent_ms"`
+	// What it refused since it began, for limits and deny policies: in all and by
+	// level; and how many a second of late.
+	Refused     int64            `json:"refused"`
+	Levels      map[string]int64 `json:"refused_by_level"`
+	RefusedRate float64          `json:"refused_per_second"`
 	rate        *float64
 }
 
@@ -130,6 +141,33 @@ type topKey struct {
 	Share     float64 `json:"share"` // of the limit
 	Throttled bool    `json:"throttled"`
 	Left      float64 `json:"left_ms"` // until the window ends, or more may pass
+	// Local: no traffic manager counts it, as bursts, backend limits and deny
+	// policies; of limit, unit, window, used, share and left_ms nothing is known.
+	Local bool `json:"local,omitempty"`
+	// What gateways refused because of it: of late, which may be since long if it
+	// went on without a minute's pause; and how many a second.
+	Refused     int64   `json:"refused"`
+	RefusedRate float64 `json:"refused_per_second"`
+}
+
+// heat orders keys: by the share that is used, or else by whether they are refused.
+func (k *topKey) heat() float64 {
+	if k.Local && k.RefusedRate > 0 {
+		return 1
+	}
+	return k.Share
+}
+
+// is reports whether two managers speak of the same key.
+func (k *topKey) is(o *topKey) bool {
+	group := func(g *int) int {
+		if g == nil {
+			return -1
+		}
+		return *g
+	}
+	return k.Hash == o.Hash && k.Level == o.Level && k.Policy == o.Policy && group(k.Group) == group(o.Group) &&
+		(!k.Local || k.Key == o.Key)
 }
 
 // look asks all managers at once. Those that don't answer have their error.
@@ -159,7 +197,8 @@ func (w *topWatch) look(ctx context.Context) *topView {
 	}
 	slices.SortStableFunc(v.Gateways, func(a, b topGateway) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortStableFunc(v.Keys, func(a, b topKey) int {
-		return cmp.Or(cmp.Compare(b.Share, a.Share), cmp.Compare(b.Used, a.Used), cmp.Compare(a.Key, b.Key))
+		return cmp.Or(cmp.Compare(b.heat(), a.heat()), cmp.Compare(b.RefusedRate, a.RefusedRate),
+			cmp.Compare(b.Used, a.Used), cmp.Compare(a.Key, b.Key))
 	})
 	v.Keys = v.Keys[:min(len(v.Keys), w.keys)]
 	return v
@@ -216,7 +255,10 @@ func (v *topView) addManager(at string, s *topStats) {
 	for _, n := range s.Nodes {
 		g := topGateway{
 			Name: n.Name, Incarnation: n.Incarnation, Known: n.Known, Events: n.Events, Lag: n.Lag, Skew: n.Skew,
-			Silent: float64(max(s.Now-n.Heard, 0)),
+			Silent: float64(max(s.Now-n.Heard, 0)), Levels: n.Refused, RefusedRate: n.RefusedRate,
+		}
+		for _, calls := range n.Refused {
+			g.Refused += calls
 		}
 		i := slices.IndexFunc(v.Gateways, func(o topGateway) bool { return o.Incarnation == n.Incarnation })
 		if i < 0 {
@@ -230,6 +272,9 @@ func (v *topView) addManager(at string, s *topStats) {
 		}
 		o.Known, o.Events = o.Known && g.Known, max(o.Events, g.Events)
 		o.Lag, o.Silent = max(o.Lag, g.Lag), min(o.Silent, g.Silent)
+		if o.RefusedRate = max(o.RefusedRate, g.RefusedRate); g.Refused > o.Refused {
+			o.Refused, o.Levels = g.Refused, g.Levels
+		}
 	}
 }
 
@@ -238,22 +283,24 @@ func (v *topView) addKeys(t *topKeys) {
 		k := topKey{
 			Key: u.ThrottleKey, Hash: u.Key, Level: u.Level, Policy: u.Policy, Limit: u.Limit, Unit: u.Unit, Window: u.Window,
 			Shadow: u.Shadow, Used: u.Used, Share: u.Share, Throttled: u.Throttled, Left: float64(max(u.Ends-t.Now, 0)),
+			Local: u.Local, Refused: u.Refused, RefusedRate: u.RefusedRate,
 		}
 		if u.Group >= 0 {
 			k.Group = &u.Group
 		}
-		i := slices.IndexFunc(v.Keys, func(o topKey) bool { return o.Hash == k.Hash && o.Level == k.Level && o.Policy == k.Policy })
+		i := slices.IndexFunc(v.Keys, func(o topKey) bool { return o.is(&k) })
 		if i < 0 {
 			v.Keys = append(v.Keys, k)
 			continue
 		}
-		// Managers that share counters know the same; of others, one knows more.
+		// Managers that share counters know the same; of others, one knows more. Each
+		// is told all that is refused.
 		o := &v.Keys[i]
-		throttled := o.Throttled || k.Throttled
+		throttled, refused, rate := o.Throttled || k.Throttled, max(o.Refused, k.Refused), max(o.RefusedRate, k.RefusedRate)
 		if k.Used > o.Used {
 			*o = k
 		}
-		o.Throttled = throttled
+		o.Throttled, o.Refused, o.RefusedRate = throttled, refused, rate
 	}
 }
 

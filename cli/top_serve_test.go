@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// What a traffic manager says is what top shows: a gateway's calls, its key, and
-// that this is throttled.
+// What a traffic manager says is what top shows: a gateway's calls, its key, that this
+// is throttled, and what is refused because of it.
 func TestTopOfFleet(t *testing.T) {
 	shop := makeShop(t, backend(t), 6)
 	artifact := filepath.Join(shop, "target", "shop.weir")
@@ -49,12 +49,12 @@ traffic_manager_urls = ["https://%s/endpoints"]
 		if err := json.Unmarshal([]byte(out), &v); err != nil || code != 0 {
 			t.Fatalf("got %d %s %s: %v", code, out, errs, err)
 		}
-		if len(v.Keys) > 0 && v.Keys[0].Throttled && v.Managers[0].Throttled+v.Managers[0].Decisions == 2 {
+		if len(v.Keys) > 0 && v.Keys[0].Throttled && v.Managers[0].Throttled+v.Managers[0].Decisions == 2 && v.Keys[0].Refused > 0 {
 			check(t, &v)
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("no key is throttled:\n%s", out)
+			t.Fatalf("no key is throttled, and told to be refused:\n%s", out)
 		}
 	}
 }
@@ -63,7 +63,8 @@ traffic_manager_urls = ["https://%s/endpoints"]
 func check(t *testing.T, v *topView) {
 	t.Helper()
 	k := &v.Keys[0]
-	if k.Used != 6 || k.Limit != 6 || k.Share != 1 || k.Left <= 0 || k.Unit != "requests" || k.Window == "" || k.Key == "" || k.Level == "" || k.Policy == "" {
+	if k.Used != 6 || k.Limit != 6 || k.Share != 1 || k.Left <= 0 || k.Unit != "requests" || k.Window == "" || k.Key == "" || k.Level == "" || k.Policy == "" ||
+		k.Refused != 1 || k.RefusedRate <= 0 || k.Local {
 		t.Errorf("key %+v", k)
 	}
 	if m := &v.Managers[0]; !m.Ready || m.Events < 1 || m.Events > 6 || m.Throttled != 1 || m.Decisions != 1 || m.Keys < 1 || m.Issuer == "" || m.Batches == 0 {
@@ -72,7 +73,7 @@ func check(t *testing.T, v *topView) {
 	if len(v.Gateways) != 1 {
 		t.Fatalf("gateways %+v", v.Gateways)
 	}
-	if g := &v.Gateways[0]; g.Name != "gw" || !g.Known || g.Events < 1 || g.Lag <= 0 || g.Silent > 5000 {
+	if g := &v.Gateways[0]; g.Name != "gw" || !g.Known || g.Events < 1 || g.Lag <= 0 || g.Silent > 5000 || g.Refused != 1 || g.Levels[k.Level] != 1 || g.RefusedRate <= 0 {
 		t.Errorf("gateway %+v", g)
 	}
 }

@@ -47,10 +47,13 @@ const (
  "batches":{"counted":40,"asked":1,"calls":9,"repeated":0,"needless":0},
  "decisions":5,"released":1,"inForce":1,"keys":48,"somethingNew":{"a":[1]},
  "nodes":[
-  {"name":"gw-2","incarnation":"0000000000000002","known":false,"batches":0,"events":0,"lag":0,"skew":0.2,"heard":940000},
-  {"name":"gw-1","incarnation":"0000000000000001","known":true,"batches":40,"events":1200,"lag":12.5,"skew":-301.5,"heard":999900}]}`
+  {"name":"gw-2","incarnation":"0000000000000002","known":false,"batches":0,"events":0,"lag":0,"skew":0.2,"heard":940000,"refused":{},"refusedPerSecond":0},
+  {"name":"gw-1","incarnation":"0000000000000001","known":true,"batches":40,"events":1200,"lag":12.5,"skew":-301.5,"heard":999900,
+   "refused":{"application":340,"deny":2},"refusedPerSecond":33.25}]}`
 	someKeys = `{"now":1000000,"keys":[
- {"throttleKey":"alice:/shop:1.0.0\u001b[2J","key":"00000000000000f1","level":"application","policy":"Gold","group":-1,"limit":1000,"unit":"requests","window":"1m","used":1000,"share":1,"ends":1029000,"throttled":true},
+ {"throttleKey":"alice:/shop:1.0.0\u001b[2J","key":"00000000000000f1","level":"application","policy":"Gold","group":-1,"limit":1000,"unit":"requests","window":"1m","used":1000,"share":1,"ends":1029000,"throttled":true,"refused":340,"refusedPerSecond":31.04},
+ {"throttleKey":"192.0.2.1","key":"0000000000000000","level":"deny","policy":"d1","group":-1,"local":true,"refused":2,"refusedPerSecond":0.5},
+ {"throttleKey":"5:/shop:1.0.0:Gold","key":"00000000000000f3","level":"subscription-burst","policy":"Gold","group":-1,"local":true,"refused":7,"refusedPerSecond":0},
  {"throttleKey":"/shop:1.0.0:v1","key":"00000000000000f2","level":"api","policy":"Wide","group":1,"limit":5000,"unit":"bytes","window":"1h","shadow":true,"used":250,"share":0.05,"ends":1929000,"throttled":false}]}`
 )
 
@@ -61,14 +64,16 @@ func TestTopOnce(t *testing.T) {
 		t.Fatalf("got %d, %s", code, errs)
 	}
 	for _, want := range []string{
-		"traffic managers: 1 of 1   gateways: 2   keys: 48, throttled: 1\n",
+		"traffic managers: 1 of 1   gateways: 2   keys: 48, throttled: 1   refused a second: 33.2\n",
 		"TRAFFIC MANAGER          STATE  EVENTS  A SECOND  LATE  WRONG  BATCHES  DECISIONS  KEYS  THROTTLED\n",
 		"  ready    1200         –     4      2       40          5    48          1\n",
-		"GATEWAY  STATE      EVENTS  A SECOND      LAG         CLOCK  SILENT FOR  RUN\n",
-		"gw-1     counted      1200         –  12.5 ms  302 ms ahead      100 ms  0000000000000001\n",
-		"gw-2     restating       0         –  0.00 ms         right        1m0s  0000000000000002\n",
-		`alice:/shop:1.0.0\x1b[2J  application  Gold          1000   1000  1m            100.0  for 29.0 s` + "\n",
-		`/shop:1.0.0:v1            api          Wide group 2   250   5000  bytes per 1h    5.0  never: shadow` + "\n",
+		"GATEWAY  STATE      EVENTS  A SECOND      LAG  REFUSED  REFUSED/S         CLOCK  SILENT FOR  RUN\n",
+		"gw-1     counted      1200         –  12.5 ms      342       33.2  302 ms ahead      100 ms  0000000000000001\n",
+		"gw-2     restating       0         –  0.00 ms        0        0.0         right        1m0s  0000000000000002\n",
+		`alice:/shop:1.0.0\x1b[2J  application         Gold          1000   1000  1m            100.0      340       31.0  for 29.0 s` + "\n" +
+			"192.0.2.1                 deny                d1               –      –                    –        2        0.5  denied\n" +
+			"/shop:1.0.0:v1            api                 Wide group 2   250   5000  bytes per 1h    5.0        0        0.0  never: shadow\n" +
+			"5:/shop:1.0.0:Gold        subscription-burst  Gold             –      –                    –        7        0.0  by each gateway\n",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
@@ -82,7 +87,7 @@ func TestTopOnce(t *testing.T) {
 func TestTopJSON(t *testing.T) {
 	a, b := newManager(t, true, someStats, someKeys), newManager(t, false,
 		strings.ReplaceAll(strings.ReplaceAll(someStats, `"lag":12.5`, `"lag":90`), "tm-1", "tm-2"),
-		strings.ReplaceAll(someKeys, `"used":250`, `"used":300`))
+		strings.NewReplacer(`"used":250`, `"used":300`, `"refused":2,`, `"refused":5,`).Replace(someKeys))
 	code, out, errs := call(t, "top", "--url", a.URL+"/", "--url", b.URL, "--url", "http://127.0.0.1:1", "-u", "admin:admin", "-o", "json")
 	if code != 0 {
 		t.Fatalf("got %d, %s", code, errs)
@@ -97,8 +102,17 @@ func TestTopJSON(t *testing.T) {
 	if len(v.Gateways) != 2 || v.Gateways[0].Name != "gw-1" || v.Gateways[0].Lag != 90 || v.Gateways[0].Events != 1200 {
 		t.Errorf("gateways %+v, want two, with what the manager knows who knows more", v.Gateways)
 	}
-	if len(v.Keys) != 2 || v.Keys[0].Left != 29000 || !v.Keys[0].Throttled || v.Keys[1].Used != 300 || *v.Keys[1].Group != 1 {
-		t.Errorf("keys %+v", v.Keys)
+	if g := &v.Gateways[0]; g.Refused != 342 || g.Levels["deny"] != 2 || g.RefusedRate != 33.25 {
+		t.Errorf("gateway %+v, want what it told each manager, once", g)
+	}
+	if len(v.Keys) != 4 || v.Keys[0].Left != 29000 || !v.Keys[0].Throttled || v.Keys[0].Refused != 340 || v.Keys[0].RefusedRate != 31.04 {
+		t.Fatalf("keys %+v", v.Keys)
+	}
+	if k := &v.Keys[1]; !k.Local || k.Level != "deny" || k.Refused != 5 || k.RefusedRate != 0.5 {
+		t.Errorf("denied: %+v", k)
+	}
+	if k := &v.Keys[2]; k.Used != 300 || *k.Group != 1 || k.Refused != 0 {
+		t.Errorf("a shadow: %+v", k)
 	}
 }
 

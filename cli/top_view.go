@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/weir-project/weir"
 )
 
 // draw returns v as lines of at most so many columns, and as many of them as fit
@@ -37,8 +39,12 @@ func (v *topView) summary() string {
 			there++
 		}
 	}
-	return fmt.Sprintf("%s   traffic managers: %d of %d   gateways: %d   keys: %d, throttled: %d",
-		v.Time.Format(time.TimeOnly), there, len(v.Managers), len(v.Gateways), keys, throttled)
+	refused := 0.0
+	for i := range v.Gateways {
+		refused += v.Gateways[i].RefusedRate
+	}
+	return fmt.Sprintf("%s   traffic managers: %d of %d   gateways: %d   keys: %d, throttled: %d   refused a second: %s",
+		v.Time.Format(time.TimeOnly), there, len(v.Managers), len(v.Gateways), keys, throttled, perSecond(&refused))
 }
 
 func (v *topView) drawManagers(width int) []string {
@@ -77,11 +83,13 @@ func (v *topView) drawGateways(width int) []string {
 		{title: "GATEWAY", least: 12},
 		{title: "STATE", rank: 1},
 		{title: "EVENTS", right: true},
-		{title: "A SECOND", right: true, rank: 2},
+		{title: "A SECOND", right: true, rank: 4},
 		{title: "LAG", right: true},
-		{title: "CLOCK", right: true, rank: 3},
+		{title: "REFUSED", right: true, rank: 3},
+		{title: "REFUSED/S", right: true, rank: 1},
+		{title: "CLOCK", right: true, rank: 5},
 		{title: "SILENT FOR", right: true, rank: 2},
-		{title: "RUN", rank: 4},
+		{title: "RUN", rank: 6},
 	}
 	var rows [][]string
 	for i := range v.Gateways {
@@ -91,7 +99,8 @@ func (v *topView) drawGateways(width int) []string {
 			state = "restating"
 		}
 		rows = append(rows, []string{
-			printable(g.Name), state, number(g.Events), perSecond(g.rate), brief(g.Lag), clockOff(g.Skew), span(g.Silent), printable(g.Incarnation),
+			printable(g.Name), state, number(g.Events), perSecond(g.rate), brief(g.Lag),
+			number(g.Refused), perSecond(&g.RefusedRate), clockOff(g.Skew), span(g.Silent), printable(g.Incarnation),
 		})
 	}
 	if len(rows) == 0 {
@@ -103,30 +112,41 @@ func (v *topView) drawGateways(width int) []string {
 func (v *topView) drawKeys(width int) []string {
 	columns := []column{
 		{title: "KEY", least: 16},
-		{title: "LEVEL", rank: 2},
-		{title: "POLICY", least: 8, rank: 3},
+		{title: "LEVEL", rank: 4},
+		{title: "POLICY", least: 8, rank: 5},
 		{title: "USED", right: true},
 		{title: "LIMIT", right: true},
-		{title: "PER", rank: 1},
+		{title: "PER", rank: 3},
 		{title: "%", right: true},
+		{title: "REFUSED", right: true, rank: 2},
+		{title: "REFUSED/S", right: true, rank: 1},
 		{title: "THROTTLED", rank: 0},
 	}
 	var rows [][]string
 	for i := range v.Keys {
 		k := &v.Keys[i]
-		per := k.Window
-		if k.Unit != "requests" {
-			per = k.Unit + " per " + k.Window
-		}
+		used := k.use()
 		rows = append(rows, []string{
-			printable(k.Key), printable(k.Level), k.policy(), number(k.Used), number(k.Limit), printable(per),
-			strconv.FormatFloat(100*k.Share, 'f', 1, 64), k.throttled(),
+			printable(k.Key), printable(k.Level), k.policy(), used[0], used[1], used[2], used[3],
+			number(k.Refused), perSecond(&k.RefusedRate), k.throttled(),
 		})
 	}
 	if len(rows) == 0 {
 		return []string{"No key has been used in a window that is still open."}
 	}
 	return drawGrid(width, columns, rows)
+}
+
+// use returns what was used, of what limit, in what window, and the share in percent.
+func (k *topKey) use() [4]string {
+	if k.Local {
+		return [4]string{"–", "–", "", "–"}
+	}
+	per := k.Window
+	if k.Unit != "requests" {
+		per = k.Unit + " per " + k.Window
+	}
+	return [4]string{number(k.Used), number(k.Limit), printable(per), strconv.FormatFloat(100*k.Share, 'f', 1, 64)}
 }
 
 func (k *topKey) policy() string {
@@ -139,6 +159,10 @@ func (k *topKey) policy() string {
 
 func (k *topKey) throttled() string {
 	switch {
+	case k.Local && k.Level == weir.LevelDeny.String():
+		return "denied"
+	case k.Local:
+		return "by each gateway"
 	case k.Throttled && k.Shadow:
 		return "would be, for " + span(k.Left)
 	case k.Throttled:
