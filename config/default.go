@@ -72,7 +72,7 @@ const defaultPassword = "admin"
 // defaultData is the folder of the node's own files, beside the configuration.
 const defaultData = "data"
 
-func defaultServer() Server { return Server{ConnectionTimeout: 2000, SocketTimeout: 100} }
+func defaultServer() Server { return Server{ConnectionTimeout: 2000, SocketTimeout: 80} }
 
 func defaultPool() Pool {
 	return Pool{

@@ -32,7 +32,6 @@ func foreign() []foreigners {
 		shared   = "counters are not shared that way"
 		local    = "counters of windows that have ended are removed by themselves"
 		together = "counts and windows are told together, in one way"
-		tried    = "a call that fails is made again on another connection, and does no harm if it comes twice"
 	)
 	return []foreigners{
 		{section: "throttlingConfig", keys: "jmsConnectioninitialContextFactory", reason: "the URL says what broker it is"},
@@ -95,8 +94,6 @@ func foreign() []foreigners {
 		},
 		{section: "apim.redis_config", keys: "gateway_id", reason: "each run of a gateway has a number of its own there, and node.name elsewhere"},
 		{section: "apim.redis_config", keys: "key_lock_retrieval_timeout", reason: "no key is locked there"},
-		{section: "apim.redis_config.pool_options", keys: "test_on_borrow test_on_return", reason: tried},
-		{section: "apim.distributed_throttling.keyvalue_store", keys: "test_on_borrow test_on_return", reason: tried},
 	}
 }
 

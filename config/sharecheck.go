@@ -87,6 +87,8 @@ func (s *Server) checkSentinels(section string, add adder) {
 // check reports connections that cannot be.
 func (p *Pool) check(section string, add adder) {
 	switch {
+	case p.MaxIdle == 0:
+		add(section, 0, "max_idle", "must be at least 1, or -1 for as many as max_total: each round of sharing would have to connect")
 	case p.MaxIdle > p.MaxTotal:
 		add(section, 0, "max_idle", "is %d, and max_total only %d: no more connections can be unused than there are", p.MaxIdle, p.MaxTotal)
 	case p.MinIdle > p.maxIdle() && p.MaxIdle < 0:

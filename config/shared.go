@@ -46,10 +46,11 @@ type Store struct {
 	// MaxIdleTime is after which time a connection that is not used is closed, as long as
 	// MinIdle remain.
 	MaxIdleTime time.Duration
-	// LookEvery is the time between two looks at unused connections, which are tried
-	// out then if TestIdle.
+	// LookEvery is the time between two looks at unused connections.
 	LookEvery time.Duration
-	TestIdle  bool
+	// TestIdle has connections tried out when they are looked at, TestOnBorrow before and
+	// TestOnReturn after they are used.
+	TestIdle, TestOnBorrow, TestOnReturn bool
 }
 
 // String names the store for people: redis at kv:6379.
@@ -131,7 +132,8 @@ func (c *Config) store(kind, section, otherwise string) (Store, *Pool) {
 		TLS: s.TLS, CAFile: s.CAFile, CertFile: s.CertFile, KeyFile: s.KeyFile, ServerName: s.ServerName,
 		ConnectTimeout: milliseconds(s.ConnectionTimeout), Timeout: milliseconds(s.SocketTimeout),
 		MaxTotal: p.MaxTotal, MaxIdle: p.maxIdle(), MinIdle: p.MinIdle,
-		MaxIdleTime: milliseconds(p.MinEvictableIdle), LookEvery: milliseconds(p.EvictionRuns), TestIdle: p.TestWhileIdle,
+		MaxIdleTime: milliseconds(p.MinEvictableIdle), LookEvery: milliseconds(p.EvictionRuns),
+		TestIdle: p.TestWhileIdle, TestOnBorrow: p.TestOnBorrow, TestOnReturn: p.TestOnReturn,
 	}
 	if p.Block {
 		out.Wait = milliseconds(p.MaxWait)

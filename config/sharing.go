@@ -31,10 +31,12 @@ type Server struct {
 // A Pool is what two sections say of connections to a store.
 type Pool struct {
 	MaxTotal         int  `toml:"max_total" min:"1" max:"10000" doc:"Connections at a time."`
-	MaxIdle          int  `toml:"max_idle" min:"-1" max:"10000" doc:"Unused connections that are kept at most; -1 is as many as max_total."`
+	MaxIdle          int  `toml:"max_idle" min:"-1" max:"10000" doc:"Unused connections that are kept at most; -1 is as many as max_total. Not 0: each round of sharing would have to connect."`
 	MinIdle          int  `toml:"min_idle" min:"0" max:"10000" doc:"Unused connections that are kept at least."`
 	MaxWait          int  `toml:"max_wait_millis" min:"1" max:"60000" doc:"Milliseconds to wait for a connection when all are in use."`
 	Block            bool `toml:"block_when_exhausted" doc:"Whether to wait when all connections are in use. Otherwise the round of sharing counts as failed."`
+	TestOnBorrow     bool `toml:"test_on_borrow" doc:"Whether a connection is tried out before it is used, which costs a round trip each time."`
+	TestOnReturn     bool `toml:"test_on_return" doc:"Whether a connection is tried out after it was used, likewise."`
 	TestWhileIdle    bool `toml:"test_while_idle" doc:"Whether unused connections are tried out, and closed if the server does not answer."`
 	MinEvictableIdle int  `toml:"min_evictable_idle_time_millis" min:"1" max:"86400000" doc:"Milliseconds after which an unused connection beyond min_idle is closed."`
 	EvictionRuns     int  `toml:"time_between_eviction_runs_millis" min:"1" max:"86400000" doc:"Milliseconds between two looks at unused connections."`

@@ -57,7 +57,7 @@ gateway-cluster.toml:6: apim.redis_config.password: is still a placeholder: writ
 func usual(section string) Store {
 	return Store{
 		Kind: "redis", Section: section, Addresses: []string{"kv:6379"},
-		ConnectTimeout: 2 * time.Second, Timeout: 100 * time.Millisecond,
+		ConnectTimeout: 2 * time.Second, Timeout: 80 * time.Millisecond,
 		MaxTotal: 8, MaxIdle: 8, Wait: time.Second, MaxIdleTime: time.Minute, LookEvery: 30 * time.Second, TestIdle: true,
 	}
 }
@@ -136,6 +136,8 @@ min_idle = 4
 max_wait_millis = 30
 block_when_exhausted = true
 test_while_idle = "false"
+test_on_borrow = true
+test_on_return = "true"
 min_evictable_idle_time_millis = 3000
 time_between_eviction_runs_millis = 1200
 `
@@ -144,7 +146,7 @@ time_between_eviction_runs_millis = 1200
 		TLS: true, CAFile: filepath.Join("testdata", "ca.pem"), CertFile: filepath.Join("testdata", "c.pem"), KeyFile: filepath.Join("testdata", "k.pem"), ServerName: "store",
 		ConnectTimeout: 500 * time.Millisecond, Timeout: 70 * time.Millisecond,
 		MaxTotal: 20, MaxIdle: 10, MinIdle: 4, Wait: 30 * time.Millisecond,
-		MaxIdleTime: 3 * time.Second, LookEvery: 1200 * time.Millisecond,
+		MaxIdleTime: 3 * time.Second, LookEvery: 1200 * time.Millisecond, TestOnBorrow: true, TestOnReturn: true,
 	}
 	tests := []struct{ name, text, section string }{
 		{"keyvalue_store", "[apim.distributed_throttling]\nenable = \"true\"\ntype = \"valkey\"\n[apim.distributed_throttling.keyvalue_store]\nhost = \"10.0.0.1\"" + server + pool, storeSection},
@@ -211,14 +213,14 @@ password = "x"
 [apim.redis_config]
 host = "kv"
 gateway_id = "gw1"
-pool_options.test_on_borrow = true
+key_lock_retrieval_timeout = 50
 [throttle_properties]
 throttling.unified_replicator.enable = true
 `)
 	const want = `deployment.toml:4: apim.distributed_throttling.keyvalue_store.max_total: has no effect: no host stands there, and so the store is that of apim.redis_config
 deployment.toml:5: apim.distributed_throttling.keyvalue_store.password: has no effect: no host stands there, and so the store is that of apim.redis_config
 deployment.toml:8: apim.redis_config.gateway_id: has no effect: each run of a gateway has a number of its own there, and node.name elsewhere
-deployment.toml:9: apim.redis_config.pool_options.test_on_borrow: has no effect: a call that fails is made again on another connection, and does no harm if it comes twice
+deployment.toml:9: apim.redis_config.key_lock_retrieval_timeout: has no effect: no key is locked there
 deployment.toml:11: throttle_properties.throttling.unified_replicator.enable: has no effect: counts and windows are told together, in one way`
 	if got := c.Notes.Error(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
