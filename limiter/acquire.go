@@ -54,6 +54,7 @@ func (l *Limiter) tryAcquire(checks []Check, counters []counter) outcome {
 // before has done so.
 func (c *counter) take(k *Check, before []counter) outcome {
 	var ok bool
+	c.alone = k.Alone
 	if c.meta, ok = c.slot.tryLock(); !ok {
 		if !c.lockedIn(before) {
 			return busy

@@ -24,6 +24,10 @@ type Check struct {
 	// the limit, as this one was told; not above zero if it wasn't.
 	Blocked time.Duration
 
+	// Alone has a limit that is shared do what its OnStoreLoss says, as if the store
+	// were away: for one who has waited for it in vain.
+	Alone bool
+
 	// Over, Short, Remaining and Reset are set by Take and Peek.
 
 	// Over tells that the limit does not allow N more. A limit that is not a

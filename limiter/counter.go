@@ -11,6 +11,7 @@ type counter struct {
 	slot  *slot
 	table *table // of the slot, for side records
 	meta  uint64 // to be stored when the slot is given up
+	alone bool   // the store is not to be waited for
 	again bool   // the slot is that of an earlier counter, which holds the lock
 	news  uint8  // what the sharer must be told, once the slot has been given up
 	share *share // nil: it is not shared

@@ -164,7 +164,7 @@ func (c *counter) granted(ns int64) int64 {
 func (c *counter) leftShared(l *Limit, ns int64) int64 {
 	f := c.table.fleet
 	switch {
-	case f.lost.Load():
+	case c.alone || f.lost.Load():
 		return c.leftAlone(l, ns)
 	case f.leases(l):
 		return min(c.known(l), c.granted(ns))
@@ -276,6 +276,6 @@ func (c *counter) tell(k *Check) {
 // be had.
 func (c *counter) wantsRights(k *Check, ns int64) bool {
 	f := c.table.fleet
-	return k.Over && k.Blocked <= 0 && f.leases(k.Limit) && !f.lost.Load() &&
+	return k.Over && k.Blocked <= 0 && f.leases(k.Limit) && !f.lost.Load() && !k.Alone &&
 		ns >= c.share.dry && !over(k.Limit, k.N, c.known(k.Limit))
 }
