@@ -156,7 +156,7 @@ func (ln *lane) assertClosed(e *entry, sh *share, all bool, now int64) {
 		}
 		e.closed = t
 		return
-	case e.window != 0 && e.window != sh.window: // nothing was spent there since it was told
+	case e.window > e.closed.window && e.window != sh.window: // nothing was spent there since it was told
 		e.closed = e.told
 	}
 	if all && e.closed.window != 0 && now < e.closed.window+untold {
