@@ -103,7 +103,7 @@ type topMaster struct {
 	Ready     bool     `json:"ready"`
 	Events    int64    `json:"events"` // counted
 	Late      int64    `json:"late"`   // not counted, since they came too late
-	Refused   int64    `json:"refused"`
+	Wrong     int64    `json:"wrong"`  // refused, since they were malformed
 	Batches   int64    `json:"batches"`
 	Decisions int64    `json:"decisions"`
 	Throttled int64    `json:"throttled"` // keys, now
@@ -250,7 +250,7 @@ func (v *topView) fault() error {
 func (v *topView) addManager(at string, s *topStats) {
 	v.Managers = append(v.Managers, topMaster{
 		URL: at, Issuer: s.Issuer, Ready: s.Ready, Events: s.Events["counted"], Late: s.Events["late"] + s.Events["past"],
-		Refused: s.Events["refused"], Batches: s.Batches["counted"], Decisions: s.Decisions, Throttled: s.InForce, Keys: s.Keys,
+		Wrong: s.Events["refused"], Batches: s.Batches["counted"], Decisions: s.Decisions, Throttled: s.InForce, Keys: s.Keys,
 	})
 	for _, n := range s.Nodes {
 		g := topGateway{

@@ -64,7 +64,7 @@ func TestTopOnce(t *testing.T) {
 		t.Fatalf("got %d, %s", code, errs)
 	}
 	for _, want := range []string{
-		"traffic managers: 1 of 1   gateways: 2   keys: 48, throttled: 1   refused a second: 33.2\n",
+		"   refused a second: 33.2   keys: 48, throttled: 1   gateways: 2   traffic managers: 1 of 1\n",
 		"TRAFFIC MANAGER          STATE  EVENTS  A SECOND  LATE  WRONG  BATCHES  DECISIONS  KEYS  THROTTLED\n",
 		"  ready    1200         –     4      2       40          5    48          1\n",
 		"GATEWAY  STATE      EVENTS  A SECOND      LAG  REFUSED  REFUSED/S         CLOCK  SILENT FOR  RUN\n",

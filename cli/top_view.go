@@ -43,8 +43,8 @@ func (v *topView) summary() string {
 	for i := range v.Gateways {
 		refused += v.Gateways[i].RefusedRate
 	}
-	return fmt.Sprintf("%s   traffic managers: %d of %d   gateways: %d   keys: %d, throttled: %d   refused a second: %s",
-		v.Time.Format(time.TimeOnly), there, len(v.Managers), len(v.Gateways), keys, throttled, perSecond(&refused))
+	return fmt.Sprintf("%s   refused a second: %s   keys: %d, throttled: %d   gateways: %d   traffic managers: %d of %d",
+		v.Time.Format(time.TimeOnly), perSecond(&refused), keys, throttled, len(v.Gateways), there, len(v.Managers))
 }
 
 func (v *topView) drawManagers(width int) []string {
@@ -71,7 +71,7 @@ func (v *topView) drawManagers(width int) []string {
 			state = "no policies"
 		}
 		rows = append(rows, []string{
-			printable(m.URL), state, number(m.Events), perSecond(m.rate), number(m.Late), number(m.Refused),
+			printable(m.URL), state, number(m.Events), perSecond(m.rate), number(m.Late), number(m.Wrong),
 			number(m.Batches), number(m.Decisions), number(m.Keys), number(m.Throttled),
 		})
 	}
