@@ -22,14 +22,20 @@ func demo(ctx context.Context, s *settings) (err error) {
 		{name: "Thousand", level: application, count: 1000, per: window, rate: 200},
 		{name: "Enough", level: application, count: 1000, per: window, rate: 50},
 	}
-	fmt.Printf("Starting %d gateways and %d traffic managers…\n", s.fleet.gateways, s.fleet.managers)
+	broker := ""
+	if s.fleet.broker == brokerAMQP && !s.fleet.alone {
+		broker = "RabbitMQ (which takes some ten seconds), "
+	}
+	fmt.Printf("Starting %s%d gateways and %d traffic managers…\n", broker, s.fleet.gateways, s.fleet.managers)
 	f, err := startFleet(ctx, s.fleet, limits)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		err = errors.Join(err, f.stop())
-		fmt.Println("\nStopped; nothing is left behind.")
+		failed := f.stop()
+		if err = errors.Join(err, failed); failed == nil {
+			fmt.Println("\nStopped; nothing is left behind.")
+		}
 	}()
 	f.introduce(limits)
 	results, err := f.drive(ctx, limits, load.Options{Duration: s.duration, Align: window, Window: window})
@@ -159,11 +165,11 @@ func showProgress(loads []*load.Load, duration time.Duration, done <-chan struct
 // writeDemo prints what came of each limit.
 func writeDemo(limits []*limit, results []*load.Result) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "LEVEL\tLIMIT\tSENT\tADMITTED\tREFUSED\tERRORS\tWINDOWS\tADMITTED IN EACH\tOVERSHOOT\t")
+	fmt.Fprintln(w, "LEVEL\tLIMIT\tSENT\tADMITTED\tREFUSED\tERRORS\tWINDOWS\tADMITTED IN EACH\tOVERSHOOT")
 	for i, r := range results {
 		l := limits[i]
 		t := r.Total
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t\n", l.level, l, t.Sent(), t.Admitted, t.Refused, t.Other+t.Failed,
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", l.level, l, t.Sent(), t.Admitted, t.Refused, t.Other+t.Failed,
 			len(r.Windows), each(r.Windows), overshoot(l, r.Windows))
 	}
 	if err := w.Flush(); err != nil {
