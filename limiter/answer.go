@@ -1,5 +1,7 @@
 package limiter
 
+import "time"
+
 // take takes the answer to one assertion, at now for the store, whose clock may be
 // behind by slack.
 func (ln *lane) take(p *part, b *Batch, a *Assertion, now, slack int64) {
@@ -11,8 +13,12 @@ func (ln *lane) take(p *part, b *Batch, a *Assertion, now, slack int64) {
 		return
 	default: // by the store's clock, there is no such window now
 		if p.about == current {
-			ln.again(e)
+			ln.rewind(e, a, now)
 		}
+		return
+	}
+	if p.about == current && e.limit.Algorithm != TokenBucket && a.Begin-now > mostAhead {
+		ln.rewind(e, a, now)
 		return
 	}
 	if p.about == ended {
@@ -32,15 +38,50 @@ func (ln *lane) take(p *part, b *Batch, a *Assertion, now, slack int64) {
 	c.roll(e.limit, now)
 	switch {
 	case p.about == coming:
-		c.takeComing(a, granted, slack+max(a.Begin-now, 0)/drift)
+		c.takeComing(b, a, granted, slack)
 	case e.limit.Algorithm == TokenBucket:
 		ln.takeBucket(p, b, a, &c, granted, now)
 	case c.share.window == a.End:
 		ln.takeWindow(p, b, a, &c, granted, now)
+		if b.Now < a.Begin { // the store's clock is not there yet
+			c.share.begins = usable(b, a, slack)
+		}
 	}
 	if granted < a.Granted {
 		ln.again(e)
 	}
+	if ln.sharer.o.Answered != nil && p.about == current {
+		ln.answers = append(ln.answers, answer{mark{e.key, e.limit}, c.known(e.limit)})
+	}
+	c.release()
+}
+
+// usable returns from when rights in a window may be spent that were granted before it
+// began: when the store's clock, which may be behind by slack, is there for sure.
+func usable(b *Batch, a *Assertion, slack int64) int64 {
+	return a.Begin + slack + max(a.Begin-b.Now, 0)/drift
+}
+
+// mostAhead is by how much a counter may be in a window before that begins: clocks are
+// known no better.
+const mostAhead = int64(10 * time.Millisecond)
+
+// rewind takes a counter back, whose window begins long after now, to the one that holds
+// now: the store's clock has turned out to be behind, or has been set back. What was
+// spent is spent in that one. If it has ended instead, nothing is done.
+func (ln *lane) rewind(e *entry, a *Assertion, now int64) {
+	ln.again(e)
+	var c counter
+	if !ln.sharer.limiter.locate(e, &c) {
+		return
+	}
+	if s := c.slot; e.limit.Algorithm == FixedWindow && c.share.window == a.End && a.Begin-now > mostAhead {
+		_, s.window = e.limit.Window.bounds(now)
+	} else if r := c.ringOrNil(); r != nil && (r.head-1)*r.width > now {
+		r.start(now, r.width, s.spent)
+		s.window = r.ends()
+	}
+	c.roll(e.limit, now)
 	c.release()
 }
 
@@ -63,7 +104,6 @@ func (ln *lane) takeWindow(p *part, b *Batch, a *Assertion, c *counter, granted,
 		free -= addSat(e.past.others, p.past)
 		sh.from = c.ring().head
 	}
-	ln.note(e, others != sh.others)
 	sh.others, sh.told, sh.seen = others, p.mine, now
 	if c.table.fleet.leases(l) {
 		sh.begins, sh.until = 0, a.End
@@ -84,7 +124,6 @@ func (ln *lane) takeBucket(p *part, b *Batch, a *Assertion, c *counter, granted,
 	if c.table.fleet.leases(l) {
 		missing = a.Sum // what is held is missing already
 	}
-	ln.note(e, missing != c.slot.spent)
 	c.slot.window, c.slot.spent = b.Now, missing
 	sh.told, sh.seen = p.mine, now
 	sh.early = c.table.fleet.early(l.depth() - missing)
@@ -120,12 +159,12 @@ func (ln *lane) takeGrant(e *entry, b *Batch, a *Assertion, c *counter, granted,
 
 // takeComing takes what was granted in the next window, which is not to be spent before
 // the store's clock is there.
-func (c *counter) takeComing(a *Assertion, granted, slack int64) {
+func (c *counter) takeComing(b *Batch, a *Assertion, granted, slack int64) {
 	sh := c.share
 	if granted == 0 && a.Register == 0 {
 		return
 	}
-	rights, from := a.Register+granted, a.Begin+slack
+	rights, from := a.Register+granted, usable(b, a, slack)
 	switch {
 	case sh.window == a.End: // it has begun meanwhile
 		if sh.rights == 0 {
@@ -134,12 +173,5 @@ func (c *counter) takeComing(a *Assertion, granted, slack int64) {
 		}
 	case sh.window < a.End:
 		sh.next, sh.nextWindow, sh.nextFrom = rights, a.End, from
-	}
-}
-
-// note has others told that what other nodes have of a key has changed.
-func (ln *lane) note(e *entry, changed bool) {
-	if changed && ln.sharer.o.Changed != nil {
-		ln.changed = append(ln.changed, mark{e.key, e.limit})
 	}
 }

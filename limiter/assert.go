@@ -58,12 +58,29 @@ func (ln *lane) assert(e *entry, local, now int64) {
 	sh.state = 0
 	all := e.again || news&again != 0
 	e.again = false
+	if news&fresh != 0 && news&known == 0 && e.limit.Algorithm == FixedWindow {
+		// It was forgotten, since nothing was spent, and is back in its old window.
+		c.slot.spent = addSat(c.slot.spent, e.spentIn(sh.window))
+	}
 	if e.limit.Algorithm == TokenBucket {
 		ln.assertBucket(e, &c, news, all, local, now)
 	} else {
 		ln.assertWindow(e, &c, news, all, local, now)
 	}
 	c.release()
+}
+
+// spentIn returns what the store was told that was spent in a window.
+func (e *entry) spentIn(window int64) int64 {
+	switch window {
+	case 0:
+		return 0
+	case e.window:
+		return e.register
+	case e.closed.window:
+		return e.closed.register
+	}
+	return 0
 }
 
 // tell adds an assertion to the batch.
@@ -122,7 +139,8 @@ func (ln *lane) assertWindow(e *entry, c *counter, news uint8, all bool, local, 
 		}
 	}
 	is := told{begin, sh.window, a.Register}
-	if !all && a.Want == 0 && is == e.told && news&stale == 0 {
+	doubt := news&stale != 0 || leases && sh.rights > mine && now-sh.seen >= refresh
+	if !all && a.Want == 0 && is == e.told && !doubt {
 		return
 	}
 	if a.Want == 0 && a.Register == 0 && e.window != sh.window && leases {

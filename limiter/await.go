@@ -128,3 +128,26 @@ func (s *Sharer) prospect(ns int64, k *Check) int {
 	c[0].tell(k)
 	return found
 }
+
+// Ask has the store asked soon what all nodes have of the counter of key, at the store's
+// time now: for who has reason to think that others gave something back. It does nothing
+// if the counter is not held, or not shared.
+func (s *Sharer) Ask(now time.Time, l *Limit, key Key) {
+	checks := [1]Check{{Limit: l, Key: key}}
+	var c [1]counter
+	for attempt := 0; ; attempt++ {
+		switch s.limiter.tryAcquire(checks[:], c[:]) {
+		case absent:
+			return
+		case acquired:
+			if sh := c[0].share; sh != nil {
+				c[0].news = (dirty | stale) &^ sh.state
+				sh.state |= dirty | stale
+			}
+			c[0].release()
+			c[0].tell(&checks[0])
+			return
+		}
+		pause(attempt)
+	}
+}

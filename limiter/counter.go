@@ -64,6 +64,14 @@ func (c *counter) roll(l *Limit, ns int64) {
 
 func (c *counter) ring() *ring { return &c.table.rings[side(c.meta)-1] }
 
+// ringOrNil returns the ring of a sliding window, nil of others.
+func (c *counter) ringOrNil() *ring {
+	if kind(c.meta) != SlidingWindow {
+		return nil
+	}
+	return c.ring()
+}
+
 // sideShare returns the share that the slot has, be its limit shared now or not; nil
 // if it has none.
 func (c *counter) sideShare() *share {

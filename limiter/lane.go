@@ -30,8 +30,8 @@ type lane struct {
 	epochs  int64 // for which all entries are told
 	busy    bool
 	batch   Batch
-	parts   []part // of batch, for each assertion
-	changed []mark // of batch, whose others changed
+	parts   []part   // of batch, for each assertion
+	answers []answer // about batch
 
 	sent    int64 // local time at which the batch was sent
 	due     int64 // local time before which no batch goes out, unless it is urgent
@@ -44,6 +44,12 @@ type lane struct {
 type mark struct {
 	key   Key
 	limit *Limit
+}
+
+// An answer is what [SharerOptions.Answered] is told.
+type answer struct {
+	mark
+	left int64
 }
 
 // An entry is what a lane knows of a counter that is shared.
@@ -287,13 +293,12 @@ func (ln *lane) done(b *Batch, local, now, slack int64) {
 		ln.take(&ln.parts[i], b, &b.Assertions[i], now, slack)
 	}
 	ln.wakeWaiting()
-	if changed := ln.sharer.o.Changed; changed != nil {
-		at := time.Unix(0, now)
-		for _, m := range ln.changed {
-			changed(at, m.key, m.limit)
-		}
+	at := time.Unix(0, now)
+	for _, a := range ln.answers {
+		ln.sharer.o.Answered(at, a.key, a.limit, a.left)
 	}
-	ln.changed = ln.changed[:0]
+	clear(ln.answers)
+	ln.answers = ln.answers[:0]
 }
 
 // wakeWaiting lets those go who wait for an answer about what was asserted.

@@ -59,7 +59,7 @@ func (ln *lane) size(e *entry, c *counter, mine, held, free, local, now int64) (
 	need := max(int64(math.Ceil(e.lease.rate*float64(ahead(l))/1e9)), short)
 	if free <= 0 { // others may lack what this node does not need at once
 		soon := ln.sharer.o.Interval + 2*time.Duration(ln.sharer.trip.Load())
-		need = max(int64(math.Ceil(e.lease.rate*soon.Seconds())), short)
+		need = max(int64(e.lease.rate*soon.Seconds()), short)
 	}
 	need = min(need, l.depth())
 	if ln.sharer.closing.Load() {

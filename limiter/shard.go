@@ -97,6 +97,9 @@ func (sh *shard) begin(c *counter, l *Limit, ns, carried int64) {
 	evicted := sh.over.get(c.slot.hash.Load(), c.meta, c.slot.window, ns).of(size)
 	if n := max(carried, evicted); n > 0 {
 		c.charge(l, ns, n)
+		if c.share != nil {
+			c.share.state |= known
+		}
 	}
 	c.release()
 }

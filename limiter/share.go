@@ -41,6 +41,7 @@ const (
 	fresh              // it has just been made: the sharer has not seen it
 	again              // what had been told before has changed, as by a refund
 	stale              // what others have should be asked, though nothing was spent
+	known              // fresh, but what had been spent before is remembered
 )
 
 // A fleet is what the counters of a limiter know of the nodes with whom they are
@@ -229,7 +230,9 @@ func (c *counter) note(k *Check, ns int64, charged bool) {
 	var news uint8
 	switch {
 	case f.leases(k.Limit):
-		sh.asked = addSat(sh.asked, max(k.N, 0))
+		if charged || k.Over { // and not what other limits refuse
+			sh.asked = addSat(sh.asked, max(k.N, 0))
+		}
 		switch {
 		case k.Over && ns >= sh.dry:
 			sh.short = addSat(sh.short, max(k.N, 1))

@@ -38,10 +38,10 @@ type SharerOptions struct {
 	// MinNodes is the number of nodes that is assumed where fewer are known, as
 	// before the store has ever been reached; zero: one.
 	MinNodes int
-	// Changed, if not nil, is called when what other nodes have of a counter has
-	// grown or shrunk. It is called by the lanes, at the store's time now, and must
-	// not wait.
-	Changed func(now time.Time, key Key, limit *Limit)
+	// Answered, if not nil, is called when the store has answered about a counter,
+	// with what the limit then leaves: not above zero if it is spent. It is called by
+	// the lanes, at the store's time now, and must not wait.
+	Answered func(now time.Time, key Key, limit *Limit, left int64)
 }
 
 const (

@@ -239,6 +239,9 @@ func (b *Batch) look(i int, at time.Time, req *weir.Request) {
 	if c.Limit.Shadow && !src.Soft {
 		return
 	}
+	if b.manager.shares != "" {
+		b.remember(i, req)
+	}
 	force := &b.manager.force
 	switch {
 	case c.Over:

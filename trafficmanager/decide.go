@@ -22,16 +22,6 @@ type Subject struct {
 	raw []byte // in place of Text: that is made only if it is told
 }
 
-// Recheck looks at the counters of subjects again and decides on them: for whoever
-// changed a counter otherwise than by an event, as by what another traffic manager
-// has counted ([limiter.Limiter.SetOthers]).
-func (m *Manager) Recheck(now time.Time, subjects ...Subject) {
-	now = now.Round(0)
-	for i := range subjects {
-		m.settle(now, now, &subjects[i])
-	}
-}
-
 // settle asks the counter of a subject, at a time that may be a little ahead of
 // now, and decides on it unless that has been done. Whoever has changed a counter
 // calls it afterwards; since it asks while it has the lock of the key, the last

@@ -121,29 +121,6 @@ func TestMoved(t *testing.T) {
 	}
 }
 
-// TestRecheck throttles a key because of what another traffic manager counted:
-// neither has the whole of it (W5, W27).
-func TestRecheck(t *testing.T) {
-	w := newWorld(t, gold(perMinute(10)))
-	w.send(time.Second, nil, call(time.Second, 6))
-	top := w.Top(t0.Add(time.Second), 1)
-	u := top[0]
-	s := Subject{Key: u.Key, Text: u.Text, Level: u.Level, Policy: u.Policy, Group: u.Group}
-	at := t0.Add(2 * time.Second)
-	w.Recheck(at, s)
-	w.wantSaid()
-	share := func(others int64) {
-		if !w.limiter.SetOthers(at, &u.Limit, u.Key, t0.Add(time.Minute), others) {
-			t.Fatal("the window is another")
-		}
-		w.Recheck(at, s, s)
-	}
-	share(4)
-	w.wantSaid(goldKey + " throttled until 1m0s")
-	share(3)
-	w.wantSaid(goldKey + " free until 1m0s")
-}
-
 // keys returns the texts of decisions, and ! before those that let go.
 func keys(ds []weir.Decision) string {
 	var all []string

@@ -80,12 +80,14 @@ type Manager struct {
 	shares    string
 	grace     time.Duration
 
-	set     atomic.Pointer[policy.Set]
-	nodes   nodes
-	force   force
-	leaders leaders
-	batches sync.Pool // of *Batch
-	stats   counters
+	set      atomic.Pointer[policy.Set]
+	nodes    nodes
+	force    force
+	subjects subjects // used where counters are shared
+	turn     atomic.Uint64
+	leaders  leaders
+	batches  sync.Pool // of *Batch
+	stats    counters
 }
 
 const (
@@ -112,6 +114,7 @@ func New(o Options) (*Manager, error) {
 	}
 	m.nodes.init(positive(o.MaxNodes, defaultNodes), positive(o.MaxTold, defaultTold))
 	m.force.init(positive(o.MaxDecisions, defaultDecisions))
+	m.subjects.init(mostSubjects)
 	m.leaders.init()
 	m.batches.New = func() any { return &Batch{manager: m} }
 	return m, nil
