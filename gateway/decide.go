@@ -24,7 +24,7 @@ func (g *Gateway) decide(x *Exchange) *Answer {
 	}
 	g.block(m, x.snapshot, &x.Request, x.Time)
 	var ok bool
-	if x.Ticket, ok = g.limiter.Take(x.Time, m.Checks); !ok {
+	if x.Ticket, ok = g.take(x.Time, m.Checks); !ok {
 		return g.refuse(x)
 	}
 	g.tellAdmitted(x)
@@ -105,7 +105,7 @@ func (g *Gateway) Finish(x *Exchange, o Outcome) {
 	x.taken = false
 	stats := g.stripe(x)
 	if !o.Forwarded {
-		x.Ticket.Refund(x.Time)
+		x.Ticket.Refund(g.clock(x.Time))
 		g.takeBack(x)
 		return
 	}
@@ -117,6 +117,6 @@ func (g *Gateway) Finish(x *Exchange, o Outcome) {
 		end = x.Time
 	}
 	n := x.unsettled(o)
-	x.Ticket.Settle(end, limiter.Bytes, n)
+	x.Ticket.Settle(g.clock(end), limiter.Bytes, n)
 	g.tellBytes(x, end, n)
 }

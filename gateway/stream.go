@@ -28,7 +28,7 @@ func (g *Gateway) Event(x *Exchange, now time.Time) bool {
 		return false
 	}
 	g.block(m, s, &x.Request, now)
-	t, ok := g.limiter.Take(now, m.Checks)
+	t, ok := g.take(now, m.Checks)
 	if !ok {
 		g.noteRefused(x, m, t.Refused(), now)
 		return false
@@ -44,7 +44,7 @@ func (g *Gateway) Event(x *Exchange, now time.Time) bool {
 // It may be called between Admit and Finish, once at a time for one Exchange.
 func (g *Gateway) Progress(x *Exchange, now time.Time, o Outcome) {
 	if n := x.unsettled(o); n > 0 && x.taken {
-		g.limiter.Charge(now, x.Match.Checks, limiter.Bytes, n)
+		g.limiter.Charge(g.clock(now), x.Match.Checks, limiter.Bytes, n)
 		x.settled += n
 		g.tellBytes(x, now, n)
 	}
