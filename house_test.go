@@ -49,7 +49,8 @@ var walls = []wall{
 	{"limiter/httplimit", []string{"limiter"}, nil},
 	{"limiter/memory", []string{"limiter"}, nil},
 	{"limiter/limitertest", []string{"limiter", "limiter/memory"}, nil},
-	{"limiter/redis", []string{"limiter"}, nil},
+	{"limiter/redis", []string{"limiter"}, []string{"github.com/redis/go-redis/v9"}},
+	{"limiter/redis/redistest", nil, []string{"github.com/redis/go-redis/v9"}},
 
 	// The gateway: its front doors know it, it does not know them.
 	{"gateway/identity", []string{"."}, []string{"github.com/golang-jwt/jwt/v5"}},
@@ -97,7 +98,7 @@ var bans = map[string]struct {
 	reason string
 	except []string
 }{
-	"testing":        {reason: "it registers flags and belongs into tests", except: []string{"broker/brokertest", "limiter/limitertest"}},
+	"testing":        {reason: "it registers flags and belongs into tests", except: []string{"broker/brokertest", "limiter/redis/redistest", "limiter/limitertest"}},
 	"unsafe":         {reason: "a wrong pointer is worth it only where the hot path shows bytes as text", except: []string{"gateway/http1", "gateway/identity"}},
 	"log":            {reason: "log with log/slog", except: []string{"telemetry"}}, // which takes it in
 	"math/rand":      {reason: "math/rand/v2 where chance may be guessed, crypto/rand where it may not"},
@@ -105,7 +106,7 @@ var bans = map[string]struct {
 	"expvar":         {reason: "it serves on the default mux; metrics are app's"},
 	"net/http/pprof": {reason: "it serves on the default mux"},
 	"reflect":        {reason: "data has a type here", except: []string{"config", "gateway/project", "policy/rule"}},
-	"os/exec":        {reason: "a gateway starts no programs", except: []string{"broker/brokertest"}},
+	"os/exec":        {reason: "a gateway starts no programs", except: []string{"broker/brokertest", "limiter/redis/redistest"}},
 }
 
 // badNames are names that say nothing of what is in a package.

@@ -1,2 +1,36 @@
-// Package redis keeps registers in a Redis or Valkey server.
+// Package redis is a [limiter.Store] in a Redis server (6.2 or newer) or a Valkey
+// server (7.2 or newer): alone, with replicas, or with replicas and Sentinels. A
+// sharded cluster is refused.
+//
+// # What is asked of the server
+//
+// A batch is one call of one script, so that it happens at one moment, by the
+// server's own clock. Its data should not be evicted (maxmemory-policy noeviction), and
+// grants survive the loss of a primary only with a replica. [Store.Check] looks at all that.
+//
+// These are all rights that its user needs:
+//
+//	ACL SETUSER weir on >password resetkeys ~weir:* resetchannels -@all
+//	    +evalsha +script|load +wait +time +info +ping +select +hello +auth +client|setname
+//	    +get +mget +set +setrange +pexpire +pexpireat +zadd +zremrangebyscore +zcard
+//
+// where ~weir:* is the prefix of [Options]. All keys below it expire.
+//
+// # What is kept there
+//
+// Keys are hashes: nobody learns from them whom they count. Below the prefix there are
+//
+//	w <counter 16> <end 8>   a window: its sum, and 23 bytes for each node
+//	b <counter 16>           a bucket: its state, and 39 bytes for each node
+//	epoch, nodes             whose data this is, and which nodes live
+//
+// The server's time is told in microseconds. Windows that begin and end at whole
+// microseconds of it begin and end exactly then; others with the first microsecond after.
+//
+// # When it is down
+//
+// A call returns with an error, at the latest after [Options.Timeout]. It is not
+// repeated here: whoever shares does so with the next batch, which tells all there is. A connection on
+// which an answer did not come in time is closed, so a late answer is never taken
+// for that of another call.
 package redis

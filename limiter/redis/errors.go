@@ -1,0 +1,93 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// causes say what servers mean by their errors, which begin with a word.
+var causes = []struct{ word, means string }{
+	{"READONLY", "the server is a replica, not a primary"},
+	{"MASTERDOWN", "the server is a replica that has lost its primary"},
+	{"LOADING", "the server is still loading its data"},
+	{"OOM", "the server's memory is full (maxmemory)"},
+	{"NOAUTH", "the server asks for a password"},
+	{"WRONGPASS", "the server does not know this user and password"},
+	{"NOPERM", "the server's user may not do this"},
+	{"NOREPLICAS", "too few replicas are connected for the server to write (min-replicas-to-write)"},
+	{"MISCONF", "the server cannot save its data and refuses to write"},
+	{"BUSY", "the server is busy with a script"},
+	{"MOVED", "the server is part of a sharded cluster, which is not supported"},
+	{"ASK", "the server is part of a sharded cluster, which is not supported"},
+	{"CLUSTERDOWN", "the server is part of a sharded cluster, which is not supported"},
+	{"CROSSSLOT", "the server is part of a sharded cluster, which is not supported"},
+	{"NOSCRIPT", "the server forgets the script"},
+	{"DENIED", "the server takes only connections from its own host (protected-mode)"},
+	{"ERR max number of clients", "the server has too many clients (maxclients)"},
+	{"ERR AUTH", "the server asks for no password"},
+	{"ERR DB index", "the server has no such database"},
+}
+
+// maxText is how much of a server's error is told.
+const maxText = 200
+
+// A serverError is an error that the server answered.
+type serverError struct {
+	means, text string
+	err         error
+}
+
+// Error implements error.
+func (e *serverError) Error() string {
+	if e.means == "" {
+		return fmt.Sprintf("the server says %q", e.text)
+	}
+	return fmt.Sprintf("%s: it says %q", e.means, e.text)
+}
+
+// Unwrap returns the error of the client.
+func (e *serverError) Unwrap() error { return e.err }
+
+// explain says what an error of the client means.
+func explain(err error) error {
+	var timeout net.Error
+	switch {
+	case err == nil, errors.Is(err, errAnswer), errors.Is(err, errNoRedis):
+		return err
+	case isAnswer(err):
+		return explainAnswer(err)
+	case errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):
+		return fmt.Errorf("all connections are taken: %w", err)
+	case errors.Is(err, redis.ErrClosed):
+		return fmt.Errorf("the store was closed: %w", err)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Errorf("no answer in time: %w", err)
+	}
+	return err
+}
+
+// isAnswer reports whether err is what the server said.
+func isAnswer(err error) bool {
+	return redis.HasErrorPrefix(err, "") && !errors.Is(err, redis.Nil)
+}
+
+func explainAnswer(err error) error {
+	var said redis.Error
+	errors.As(err, &said) // it is one
+	text := said.Error()
+	e := &serverError{text: text[:min(len(text), maxText)], err: err}
+	for _, c := range causes {
+		// Errors within a script are wrapped by older servers.
+		if strings.HasPrefix(text, c.word) || strings.HasPrefix(text, "ERR Error running script") && strings.Contains(text, " -"+c.word+" ") {
+			e.means = c.means
+			break
+		}
+	}
+	return e
+}

@@ -1,0 +1,186 @@
+package redis
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+	"time"
+
+	"github.com/weir-project/weir/limiter"
+)
+
+const (
+	// batchSize is how many assertions one run of the script carries out: so long
+	// nobody else is served.
+	batchSize = 256
+	// most is the largest number of units: what Lua's numbers still tell from their
+	// neighbours.
+	most = 1 << 53
+	// mostBefore is how many windows before one can count as well.
+	mostBefore = 4096
+	// longest is the last millisecond that records are kept until: in the year 2286.
+	longest = 9_999_999_999_999
+)
+
+// A request is a run of the script on its way: its second argument. All numbers are
+// little-endian, but those that are part of keys:
+//
+//	node 8, epoch that a new one would be 8, beat 1, fence 8, life 8,
+//	number of shapes 2, windows 2, buckets 2
+//	shapes:  earliest 8, close 8, late 8, expires 6, before 2, width 8, end 8
+//	windows: counter 16, shape 2, seq 8, register 7, want 7, limit 7
+//	buckets: counter 16, seq 8, register 7, want 7, limit 7, rate 7, period 8,
+//	         held 7, lease 7+2, missing 7
+//
+// Times are microseconds of the clock, periods nanoseconds, a lease both.
+// What windows of one limit have in common is told once, as a shape.
+type request struct {
+	text                     []byte
+	shapes, windows, buckets []byte
+	known                    []shape
+	order                    []int // of the answers: the assertion's place in the batch
+	behind                   []int // the buckets' part of order
+	wants                    bool  // something is to be granted
+}
+
+// A shape is what tells the windows of a limit from others.
+type shape struct {
+	begin, end, keep int64
+	before           int
+}
+
+// write makes r the request that carries out some assertions of b, from the first
+// on. epoch is what a new epoch would be called.
+func (r *request) write(b *limiter.Batch, first int, epoch uint64) {
+	r.shapes, r.windows, r.buckets = r.shapes[:0], r.windows[:0], r.buckets[:0]
+	r.known, r.order, r.behind, r.wants = r.known[:0], r.order[:0], r.behind[:0], false
+	some := b.Assertions[first:min(first+batchSize, len(b.Assertions))]
+	for i := range some {
+		a := &some[i]
+		r.wants = r.wants || a.Want > 0
+		if isBucket(a) {
+			r.behind = append(r.behind, first+i)
+			r.bucket(a)
+		} else {
+			r.order = append(r.order, first+i)
+			r.window(a)
+		}
+	}
+	t := binary.LittleEndian.AppendUint64(r.text[:0], b.Node)
+	t = binary.LittleEndian.AppendUint64(t, epoch)
+	t = append(t, 0)
+	if b.Beat && first == 0 {
+		t[16] = 1
+	}
+	t = binary.LittleEndian.AppendUint64(t, uint64(limiter.Fence/time.Microsecond))
+	t = binary.LittleEndian.AppendUint64(t, uint64(limiter.NodeLife/time.Microsecond))
+	t = binary.LittleEndian.AppendUint16(t, uint16(len(r.known)))
+	t = binary.LittleEndian.AppendUint16(t, uint16(len(r.order)))
+	t = binary.LittleEndian.AppendUint16(t, uint16(len(r.behind)))
+	r.text = append(append(append(t, r.shapes...), r.windows...), r.buckets...)
+	r.order = append(r.order, r.behind...)
+}
+
+func (r *request) window(a *limiter.Assertion) {
+	t := append(r.windows, a.Counter[:]...)
+	t = binary.LittleEndian.AppendUint16(t, r.shape(a))
+	t = binary.LittleEndian.AppendUint64(t, a.Seq)
+	t = appendUnits(t, a.Register)
+	t = appendUnits(t, a.Want)
+	r.windows = appendUnits(t, a.Limit)
+}
+
+// shape returns the number of a window's shape, counted from one.
+func (r *request) shape(a *limiter.Assertion) uint16 {
+	s := shape{a.Begin, a.End, max(a.Keep, 0), max(a.Before, 0)}
+	for i := len(r.known) - 1; i >= 0; i-- {
+		if r.known[i] == s {
+			return uint16(i + 1)
+		}
+	}
+	r.known = append(r.known, s)
+	width := s.end - s.begin
+	over := s.end + s.keep
+	if over < s.end {
+		over = 1<<63 - 1
+	}
+	t := binary.LittleEndian.AppendUint64(r.shapes, uint64(micros(s.begin-width)))
+	t = binary.LittleEndian.AppendUint64(t, uint64(micros(s.end)))
+	t = binary.LittleEndian.AppendUint64(t, uint64(micros(over)))
+	t = appendLow(t, uint64(min((over-1)/int64(time.Millisecond)+1, longest)), 6)
+	t = binary.LittleEndian.AppendUint16(t, uint16(s.before))
+	t = binary.BigEndian.AppendUint64(t, uint64(width))
+	r.shapes = binary.BigEndian.AppendUint64(t, uint64(s.end))
+	return uint16(len(r.known))
+}
+
+func (r *request) bucket(a *limiter.Assertion) {
+	rate, period := ratio(uint64(min(a.Rate, most)), uint64(a.Period))
+	lease := max(a.Lease, 0)
+	t := append(r.buckets, a.Counter[:]...)
+	t = binary.LittleEndian.AppendUint64(t, a.Seq)
+	t = appendUnits(t, a.Register)
+	t = appendUnits(t, a.Want)
+	t = appendUnits(t, a.Limit)
+	t = appendUnits(t, int64(rate))
+	t = binary.LittleEndian.AppendUint64(t, period)
+	t = appendUnits(t, min(a.Held, max(a.Register, 0)))
+	t = appendUnits(t, lease/int64(time.Microsecond))
+	t = binary.LittleEndian.AppendUint16(t, uint16(lease%int64(time.Microsecond)))
+	r.buckets = appendUnits(t, a.Missing)
+}
+
+// ratio returns a rate that is the same, in smaller numbers: those that the script
+// counts with exactly, if there are such.
+func ratio(rate, period uint64) (uint64, uint64) {
+	a, b := rate, period
+	for b != 0 {
+		a, b = b, a%b
+	}
+	rate, period = rate/a, period/a
+	if shift := min(bits.Len64(period)-51, bits.Len64(rate)-1); shift > 0 {
+		rate >>= shift
+		period = (period-1)>>shift + 1
+	}
+	return rate, period
+}
+
+// micros returns the first microsecond that is not before a time in nanoseconds.
+func micros(ns int64) int64 {
+	q := ns / int64(time.Microsecond)
+	if ns > q*int64(time.Microsecond) {
+		q++
+	}
+	return q
+}
+
+// appendUnits appends n, or the nearest number of units that there is.
+func appendUnits(t []byte, n int64) []byte { return appendLow(t, uint64(min(max(n, 0), most)), 7) }
+
+// appendLow appends the low bytes of n.
+func appendLow(t []byte, n uint64, bytes int) []byte {
+	return binary.LittleEndian.AppendUint64(t, n)[:len(t)+bytes]
+}
+
+func isBucket(a *limiter.Assertion) bool { return a.Begin == 0 && a.End == 0 }
+
+// check returns an error if nothing can be made of a batch.
+func check(b *limiter.Batch) error {
+	if b.Node == 0 {
+		return fmt.Errorf("the node is zero")
+	}
+	for i := range b.Assertions {
+		a := &b.Assertions[i]
+		switch {
+		case isBucket(a):
+			if a.Rate < 1 || a.Period < 1 {
+				return fmt.Errorf("assertion %d: nothing flows into the bucket", i)
+			}
+		case a.Begin < 0 || a.End <= a.Begin:
+			return fmt.Errorf("assertion %d: the window does not end after it begins", i)
+		case a.Before > mostBefore:
+			return fmt.Errorf("assertion %d: %d windows before count, want at most %d", i, a.Before, mostBefore)
+		}
+	}
+	return nil
+}
