@@ -46,8 +46,10 @@ func newCore(c *config.Config, seed limiter.Seed, events gateway.EventOptions, r
 			KeyParam:  cmp.Or(c.APIKey.Query, identity.NoKey),
 			Verifier:  k.tokens,
 		}),
-		Proxies:  trusted,
-		IPv6Bits: c.ClientAddress.IPv6Bits,
+		Proxies:     trusted,
+		IPv6Bits:    c.ClientAddress.IPv6Bits,
+		Accuracy:    accuracies(c.Accuracies()),
+		AllEventual: c.Shared(config.Gateway) == nil,
 	})
 	return &k, err
 }

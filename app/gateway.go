@@ -59,7 +59,10 @@ func (a *App) buildGateway() error {
 	if g.core, err = newCore(c, seed, events, a.reportIssuer); err != nil {
 		return err
 	}
-	g.apply = g.core.gateway.Apply
+	g.apply = func(d gateway.Definition) error {
+		g.sayAlone(&d.Policies)
+		return g.core.gateway.Apply(d)
+	}
 	a.gateway = g
 	a.metrics.MustRegister(newGatewayMetrics(g.core.gateway.Stats), g.reloads)
 	if u == nil {

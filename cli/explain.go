@@ -13,7 +13,9 @@ import (
 
 const aboutExplain = `Say what the gateway would do with a request, and why: who sends it, each limit
 that it is held to in the order of the checks, what is counted under which key,
-what it would use and what would be left, and what the answer would be.
+what it would use and what would be left, and what the answer would be. Of each limit
+it says how closely a fleet keeps it (eventual, bounded, exact), and what it does while
+gateways cannot share it (local, closed, open).
 
 The counters are those of a gateway that has just started. Nothing is counted
 and no backend is called.`
@@ -138,6 +140,8 @@ type explainedCheck struct {
 	Group     *int   `json:"group,omitempty"` // nil: the policy's own limit
 	Key       string `json:"key"`
 	Limit     string `json:"limit"`
+	Accuracy  string `json:"accuracy"`
+	Loss      string `json:"on_store_loss"`
 	Shadow    bool   `json:"shadow,omitempty"`
 	Uses      int64  `json:"uses"`
 	Remaining int64  `json:"remaining"`
@@ -190,6 +194,7 @@ func newExplanation(call *app.Call, x *gateway.Explanation) explanation {
 func newExplainedCheck(c *gateway.ExplainedCheck) explainedCheck {
 	e := explainedCheck{
 		Level: c.Level, Policy: c.Policy, Key: c.Key, Limit: c.Limit, Shadow: c.Shadow,
+		Accuracy: c.Accuracy, Loss: c.OnStoreLoss,
 		Uses: c.Uses, Remaining: c.Remaining, Reset: int64((c.Reset + time.Second - 1) / time.Second), Refuses: c.Refuses,
 	}
 	if c.Group >= 0 {

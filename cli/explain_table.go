@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,12 +18,7 @@ func (e *explanation) write(w io.Writer, d gateway.Definition) error {
 	}
 	if len(e.Checks) > 0 {
 		fmt.Fprintln(w)
-		t := newTable(w, "LEVEL", "POLICY", "LIMIT", "USES", "LEFT", "MORE IN", "KEY")
-		for i := range e.Checks {
-			c := &e.Checks[i]
-			t.row(c.Level, c.policy(), c.Limit, c.uses(), strconv.FormatInt(c.Remaining, 10), strconv.FormatInt(c.Reset, 10)+"s", c.Key)
-		}
-		if err := t.flush(); err != nil {
+		if err := e.writeChecks(w); err != nil {
 			return err
 		}
 	} else if e.Answer.Forward {
@@ -32,6 +28,35 @@ func (e *explanation) write(w io.Writer, d gateway.Definition) error {
 	e.writeAnswer(w, d)
 	return nil
 }
+
+// writeChecks prints the limits. Their accuracies are in it if they say anything: if
+// not all are eventual.
+func (e *explanation) writeChecks(w io.Writer) error {
+	told := false
+	for i := range e.Checks {
+		told = told || e.Checks[i].held() != "eventual, local"
+	}
+	titles := []string{"LEVEL", "POLICY", "LIMIT", "ACCURACY", "USES", "LEFT", "MORE IN", "KEY"}
+	if !told {
+		titles = slices.Delete(titles, 3, 4)
+	}
+	t := newTable(w, titles...)
+	for i := range e.Checks {
+		c := &e.Checks[i]
+		cells := []string{
+			c.Level, c.policy(), c.Limit, c.held(),
+			c.uses(), strconv.FormatInt(c.Remaining, 10), strconv.FormatInt(c.Reset, 10) + "s", c.Key,
+		}
+		if !told {
+			cells = slices.Delete(cells, 3, 4)
+		}
+		t.row(cells...)
+	}
+	return t.flush()
+}
+
+// held returns how a fleet is held to the limit.
+func (c *explainedCheck) held() string { return c.Accuracy + ", " + c.Loss }
 
 func (e *explanation) writeRequest(w io.Writer) {
 	r := &e.Request

@@ -14,7 +14,8 @@ import (
 const aboutValidate = `Check projects, their files on their own (API definitions, policies, applications,
 configurations), and artifacts. Each fault is a line with its place. A file *.conf is
 read as the micro-gw.conf of 'weir gateway', a file *.toml as the deployment.toml of
-'weir serve'.`
+'weir serve'. Of what is fine it says which limits ask for an accuracy of their own, and
+through what counters are shared.`
 
 func newValidate(e Env) *cobra.Command {
 	var out output
@@ -50,6 +51,8 @@ func newValidate(e Env) *cobra.Command {
 						is = "are"
 					}
 					fmt.Fprintf(c.OutOrStdout(), "%s: %s %s valid\n", f.File, f.Message, is)
+				case note:
+					fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", f.File, f.Message)
 				case warning:
 					fmt.Fprintf(c.ErrOrStderr(), "weir: warning: %s\n", f.text)
 				}
@@ -64,6 +67,7 @@ func newValidate(e Env) *cobra.Command {
 // The severities of findings.
 const (
 	fine    = "fine"
+	note    = "note"
 	warning = "warning"
 	fault   = "fault"
 )
@@ -84,6 +88,7 @@ type finding struct {
 func validateAll(names []string, getenv func(string) string) ([]finding, error) {
 	findings := []finding{}
 	var notes config.Faults
+	var sharing []string
 	checkConfig := func(path string) error {
 		role := config.Microgateway
 		if filepath.Ext(path) == ".toml" {
@@ -91,12 +96,16 @@ func validateAll(names []string, getenv func(string) string) ([]finding, error) 
 		}
 		c, err := config.LoadOf(role, path, getenv)
 		notes = append(notes, c.Notes...)
+		if err == nil {
+			sharing = c.Sharing()
+		}
 		return err
 	}
 	var errs []error
 	for _, name := range names {
-		content, warnings, err := project.Validate(name, checkConfig)
-		for _, w := range warnings {
+		sharing = nil
+		report, err := project.Validate(name, checkConfig)
+		for _, w := range report.Warnings {
 			findings = append(findings, newFinding(warning, w))
 		}
 		for _, n := range notes {
@@ -104,7 +113,10 @@ func validateAll(names []string, getenv func(string) string) ([]finding, error) 
 		}
 		notes = nil
 		if err == nil {
-			findings = append(findings, finding{Severity: fine, File: name, Message: string(content)})
+			findings = append(findings, finding{Severity: fine, File: name, Message: string(report.Content)})
+			for _, text := range append(report.Sharing, sharing...) {
+				findings = append(findings, finding{Severity: note, File: name, Message: text})
+			}
 			continue
 		}
 		errs = append(errs, err)

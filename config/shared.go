@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net"
 	"strconv"
 	"strings"
@@ -188,4 +189,24 @@ func (c *Config) Accuracies() Accuracy {
 		a.Burst, a.Backend = Eventual, Eventual
 	}
 	return a
+}
+
+// Sharing says for people what is shared, and how closely limits are kept: nothing if
+// the process shares no counters.
+func (c *Config) Sharing() []string {
+	var texts []string
+	for _, r := range []Role{TrafficManager, Gateway} {
+		if s := c.Shared(r); s != nil {
+			texts = append(texts, fmt.Sprintf("%s: counters are shared through %s, every %v, in up to %d batches at a time",
+				strings.ReplaceAll(string(r), "-", " "), &s.Store, s.Interval, s.Lanes))
+		}
+	}
+	if c.Shared(Gateway) != nil {
+		var levels []string
+		for _, l := range c.Accuracy.levels() {
+			levels = append(levels, l.name+" "+l.value)
+		}
+		texts = append(texts, "limits that do not say how closely they are kept: "+strings.Join(levels, ", "))
+	}
+	return texts
 }

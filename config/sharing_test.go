@@ -260,3 +260,18 @@ func TestAccuracy(t *testing.T) {
 	// A traffic manager need not share because the gateways of the same file do.
 	parse(t, TrafficManager, "[accuracy]\nburst = \"exact\"\n")
 }
+
+func TestSharing(t *testing.T) {
+	c := parse(t, All, "[apim.distributed_throttling]\nenable = true\ntype = \"valkey\"\nkeyvalue_store.host = \"kv\"\n[accuracy]\nburst = \"exact\"\n")
+	want := []string{
+		"traffic manager: counters are shared through valkey at kv:6379, every 10ms, in up to 4 batches at a time",
+		"gateway: counters are shared through valkey at kv:6379, every 10ms, in up to 4 batches at a time",
+		"limits that do not say how closely they are kept: api eventual, resource eventual, subscription eventual, application eventual, custom eventual, burst exact, backend bounded",
+	}
+	if got := c.Sharing(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if c = parse(t, All, ""); c.Sharing() != nil {
+		t.Errorf("nothing is shared: got %q", c.Sharing())
+	}
+}

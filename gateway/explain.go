@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/weir-project/weir"
-	"github.com/weir-project/weir/limiter"
 	"github.com/weir-project/weir/policy"
 )
 
@@ -83,7 +82,7 @@ func (g *Gateway) Explain(x *Exchange) Explanation {
 			Level: s.Level.String(), Policy: s.Policy, Group: s.Group,
 			Key:   string(x.snapshot.set.AppendKey(nil, m, i, &x.Request)),
 			Limit: s.Limit.String(), Shadow: s.Limit.Shadow,
-			Accuracy: accuracyName(s.Limit.Accuracy), OnStoreLoss: lossName(s.Limit.OnStoreLoss),
+			Accuracy: s.Limit.Accuracy.String(), OnStoreLoss: s.Limit.OnStoreLoss.String(),
 			Uses: c.N, Remaining: left, Reset: c.Reset, Refuses: refuses,
 		})
 		if refuses && !passes && e.Level == "" {
@@ -106,24 +105,4 @@ func (g *Gateway) Explain(x *Exchange) Explanation {
 func (e Explanation) because(r *reason) Explanation {
 	e.Status, e.Code, e.Reason = r.status, r.code, r.description
 	return e
-}
-
-func accuracyName(a limiter.Accuracy) string {
-	switch a {
-	case limiter.Bounded:
-		return "bounded"
-	case limiter.Exact:
-		return "exact"
-	}
-	return "eventual"
-}
-
-func lossName(l limiter.OnStoreLoss) string {
-	switch l {
-	case limiter.Closed:
-		return "closed"
-	case limiter.Open:
-		return "open"
-	}
-	return "local"
 }

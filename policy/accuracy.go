@@ -31,7 +31,7 @@ func (o *Options) of(level weir.Level, l *limiter.Limit) limiter.Accuracy {
 // if it says nothing, what follows from the accuracy.
 func lossOf(said limiter.OnStoreLoss, a limiter.Accuracy) limiter.OnStoreLoss {
 	switch {
-	case said == limiter.Local, said == limiter.Closed, said == limiter.Open:
+	case said != limiter.ByAccuracy:
 		return said
 	case a == limiter.Exact:
 		return limiter.Closed
@@ -49,32 +49,51 @@ func checkAccuracies(all *Accuracies) error {
 	return nil
 }
 
-// NeedStore names, for people, what has a limit that says itself that it is Bounded or
-// Exact: gateways keep it so if they share counters, and otherwise as an Eventual one.
-func (d *Definition) NeedStore() []string {
-	var names []string
-	need := func(l *limiter.Limit, format string, args ...any) bool {
-		if l == nil || (l.Accuracy != limiter.Bounded && l.Accuracy != limiter.Exact) {
-			return false
+// A Sharing is a limit that says itself how a fleet is held to it.
+type Sharing struct {
+	Of    string // whose limit it is, for people: subscription policy "Gold"
+	Limit *limiter.Limit
+}
+
+// String says it for people: subscription policy "Gold": exact, closed.
+func (s Sharing) String() string {
+	accuracy := "as closely as its level"
+	if s.Limit.Accuracy != ByLevel {
+		accuracy = s.Limit.Accuracy.String()
+	}
+	return s.Of + ": " + accuracy + ", " + lossOf(s.Limit.OnStoreLoss, s.Limit.Accuracy).String()
+}
+
+// NeedsStore reports whether only gateways that share counters hold the limit as it
+// says; others take it for an Eventual one.
+func (s Sharing) NeedsStore() bool {
+	return s.Limit.Accuracy == limiter.Bounded || s.Limit.Accuracy == limiter.Exact
+}
+
+// Sharing returns the limits of d that say themselves, be it in part, how a fleet is held
+// to them.
+func (d *Definition) Sharing() []Sharing {
+	var all []Sharing
+	add := func(l *limiter.Limit, format string, args ...any) {
+		if l != nil && (l.Accuracy != ByLevel || l.OnStoreLoss != limiter.ByAccuracy) {
+			all = append(all, Sharing{fmt.Sprintf(format, args...), l})
 		}
-		names = append(names, fmt.Sprintf(format, args...))
-		return true
 	}
 	for i := range d.Policies {
 		p := &d.Policies[i]
-		found := need(p.Limit, "%s policy %s", p.Kind, quoted(p.Name)) || need(p.Burst, "%s policy %s", p.Kind, quoted(p.Name))
-		for j := 0; j < len(p.Groups) && !found; j++ {
-			found = need(p.Groups[j].Limit, "%s policy %s", p.Kind, quoted(p.Name))
+		add(p.Limit, "%s policy %s", p.Kind, quoted(p.Name))
+		add(p.Burst, "burst of %s policy %s", p.Kind, quoted(p.Name))
+		for j := range p.Groups {
+			add(p.Groups[j].Limit, "group %d of %s policy %s", j+1, p.Kind, quoted(p.Name))
 		}
 	}
 	for i := range d.Rules {
-		need(&d.Rules[i].Limit, "custom rule %s", quoted(d.Rules[i].Name))
+		add(&d.Rules[i].Limit, "custom rule %s", quoted(d.Rules[i].Name))
 	}
 	for i := range d.Backends {
 		b := &d.Backends[i]
-		if !need(b.Production, "backend of %s %s", shortened(b.Context), shortened(b.Version)) {
-			need(b.Sandbox, "backend of %s %s", shortened(b.Context), shortened(b.Version))
-		}
+		add(b.Production, "production backend of %s %s", shortened(b.Context), shortened(b.Version))
+		add(b.Sandbox, "sandbox backend of %s %s", shortened(b.Context), shortened(b.Version))
 	}
-	return names
+	return all
 }

@@ -120,17 +120,36 @@ func TestEventualLimits(t *testing.T) {
 	}
 }
 
-func TestNeedStore(t *testing.T) {
+func TestSharing(t *testing.T) {
 	d := everywhere(policy.ByLevel)
-	if got := d.NeedStore(); got != nil {
+	if got := d.Sharing(); got != nil {
 		t.Errorf("limits by their level: got %q", got)
 	}
-	d.Policies = append(d.Policies, policy.Policy{Kind: policy.Advanced, Name: "G", Limit: limit(1), Groups: []policy.Group{{Limit: limit(1)}, {Limit: saying(limiter.Exact)}, {Limit: saying(limiter.Exact)}}})
+	lost := saying(policy.ByLevel)
+	lost.OnStoreLoss = limiter.Open
+	d.Policies = append(d.Policies, policy.Policy{
+		Kind: policy.Advanced, Name: "G", Limit: lost,
+		Groups: []policy.Group{{Limit: saying(policy.ByLevel)}, {Limit: saying(limiter.Exact)}, {}},
+	})
 	d.Policies[1].Burst = saying(limiter.Bounded)
-	d.Rules[0].Limit.Accuracy = limiter.Exact
-	d.Backends[0].Sandbox = saying(limiter.Bounded)
-	want := []string{`subscription policy "S"`, `advanced policy "G"`, `custom rule "R"`, "backend of /pizza/1 1"}
-	if got := d.NeedStore(); !reflect.DeepEqual(got, want) {
+	d.Rules[0].Limit.Accuracy, d.Rules[0].Limit.OnStoreLoss = limiter.Exact, limiter.Local
+	d.Backends[0].Sandbox = saying(limiter.Eventual)
+	want := []string{
+		`burst of subscription policy "S": bounded, local (store)`,
+		`advanced policy "G": as closely as its level, open`,
+		`group 2 of advanced policy "G": exact, closed (store)`,
+		`custom rule "R": exact, local (store)`,
+		"sandbox backend of /pizza/1 1: eventual, local",
+	}
+	var got []string
+	for _, s := range d.Sharing() {
+		text := s.String()
+		if s.NeedsStore() {
+			text += " (store)"
+		}
+		got = append(got, text)
+	}
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -44,6 +44,7 @@ func reference(d *Definition, req *weir.Request, events int64, want func(limiter
 			return
 		}
 		c := wantedCheck{level: level, policy: name, group: group, limit: *l, soft: soft}
+		c.limit.OnStoreLoss = limiter.Local // which follows from Eventual
 		c.limit.Shadow = c.limit.Shadow || soft
 		c.n = map[limiter.Cost]int64{limiter.Requests: max(1, req.Weight), limiter.Bytes: max(0, req.Bytes), limiter.Events: events}[l.Cost]
 		c.tuple = fmt.Sprintf("%v %d %d %q", level, l.Algorithm, l.Cost, tuple)

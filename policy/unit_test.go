@@ -156,7 +156,7 @@ func TestDefaults(t *testing.T) {
 		}
 		var m Match
 		s.Match(&m, req)
-		want := limiter.Limit{Count: tt.count, Cost: tt.cost, Window: limiter.Window{Length: tt.window}}
+		want := limiter.Limit{Count: tt.count, Cost: tt.cost, Window: limiter.Window{Length: tt.window}, OnStoreLoss: limiter.Local}
 		if len(m.Checks) != 1 || *m.Checks[0].Limit != want {
 			t.Errorf("%s %s: got %+v, want one check of %+v", tt.kind, tt.name, m.Checks, want)
 		}

@@ -248,7 +248,7 @@ func TestPipesAreNotWaitedFor(t *testing.T) {
 	if _, err := Load(dir); err == nil || err.Error() != pipe+": cannot be read: is no regular file" {
 		t.Errorf("load: got %v", err)
 	}
-	if _, _, err := Validate(pipe, nil); err == nil || err.Error() != pipe+": cannot be read: is no regular file" {
+	if _, err := Validate(pipe, nil); err == nil || err.Error() != pipe+": cannot be read: is no regular file" {
 		t.Errorf("validate: got %v", err)
 	}
 	if _, err := Open(pipe); err == nil || err.Error() != pipe+": is no regular file" {
@@ -265,7 +265,7 @@ func TestUnreadableFiles(t *testing.T) {
 	if err := os.Chmod(name, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Validate(name, nil); err == nil || !strings.Contains(err.Error(), "permission denied") {
+	if _, err := Validate(name, nil); err == nil || !strings.Contains(err.Error(), "permission denied") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -44,7 +44,7 @@ paths: {}
 		accuracy limiter.Accuracy
 		loss     limiter.OnStoreLoss
 	}
-	none := limiter.OnStoreLoss(0)
+	none := limiter.ByAccuracy
 	want := map[string]said{
 		"Silent": {policy.ByLevel, none}, "Eventual": {limiter.Eventual, none}, "Bounded": {limiter.Bounded, limiter.Local},
 		"Bursts": {limiter.Exact, none}, "Bursts burst": {limiter.Eventual, limiter.Closed},

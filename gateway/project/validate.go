@@ -28,35 +28,48 @@ const (
 	contentUnknown       Content = ""
 )
 
-// Validate finds out what is at path, and returns that, what is doubtful in it,
-// and as an error what is wrong. A project is checked as a whole, with its
+// A Report is what [Validate] found at a path.
+type Report struct {
+	Content  Content
+	Warnings Faults // what is doubtful
+	// Sharing are, for people, the limits that say themselves how a fleet is held to them.
+	Sharing []string
+}
+
+// Validate finds out what is at path, and returns that, and as an error what is
+// wrong. A project is checked as a whole, with its
 // configuration; a file on its own is checked as far as it does not depend on
 // others. config checks a micro-gw.conf.
-func Validate(path string, config func(path string) error) (Content, Faults, error) {
+func Validate(path string, config func(path string) error) (Report, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return contentUnknown, nil, Faults{{File: path, Message: fmt.Sprintf("cannot be read: %v", reason(err))}}
+		return Report{}, Faults{{File: path, Message: fmt.Sprintf("cannot be read: %v", reason(err))}}
 	}
 	switch {
 	case info.IsDir():
 		return validateProject(path, config)
 	case !info.Mode().IsRegular():
-		return contentUnknown, nil, Faults{{File: path, Message: "cannot be read: is no regular file"}}
+		return Report{}, Faults{{File: path, Message: "cannot be read: is no regular file"}}
 	}
 	if ext := filepath.Ext(path); ext == ".conf" || ext == ".toml" {
-		return ContentConfiguration, nil, config(path)
+		return Report{Content: ContentConfiguration}, config(path)
 	}
 	if isArtifact(path) {
-		return ContentArtifact, nil, validateArtifact(path)
+		return validateArtifact(path)
 	}
 	text, err := readFile(path)
 	if err != nil {
-		return contentUnknown, nil, err
+		return Report{}, err
 	}
+	return validateFile(path, text)
+}
+
+// validateFile checks one file of a project.
+func validateFile(path string, text []byte) (Report, error) {
 	l := &loader{dir: filepath.Dir(path), applications: &applicationFile{}}
 	r := &l.report
-	content := contentOf(path, text)
-	switch content {
+	out := Report{Content: contentOf(path, text)}
+	switch out.Content {
 	case ContentDefinition:
 		readDefinition(path, text, r)
 	case ContentApplications:
@@ -66,28 +79,38 @@ func Validate(path string, config func(path string) error) (Content, Faults, err
 		d := l.policies.definition
 		d.Policies = policy.Merge(policy.Defaults(), d.Policies)
 		l.checkPolicies(&d)
+		out.Sharing = sharingOf(&d)
 	default:
 		if _, err := readDocument(path, text, r); err != nil {
-			return content, nil, err
+			return out, err
 		}
 		r.fault(&Fault{File: path, Message: "is nothing that can be validated: it is no API definition, has no policies and no applications"})
 	}
 	r.warnings.sort()
-	return content, r.warnings, r.err()
+	out.Warnings = r.warnings
+	return out, r.err()
+}
+
+// sharingOf says for people which limits of d say how a fleet is held to them.
+func sharingOf(d *policy.Definition) (texts []string) {
+	for _, s := range d.Sharing() {
+		texts = append(texts, s.String())
+	}
+	return texts
 }
 
 // validateProject checks a project and its configuration.
-func validateProject(dir string, config func(path string) error) (Content, Faults, error) {
-	var warnings Faults
+func validateProject(dir string, config func(path string) error) (Report, error) {
+	out := Report{Content: ContentProject}
 	p, err := Load(dir)
 	if err == nil {
-		warnings = p.Warnings
+		out.Warnings, out.Sharing = p.Warnings, sharingOf(&p.Definition.Policies)
 	}
 	conf := filepath.Join(dir, confDir, confName)
 	if _, statErr := os.Stat(conf); statErr == nil {
 		err = errors.Join(err, config(conf))
 	}
-	return ContentProject, warnings, err
+	return out, err
 }
 
 // isArtifact reports whether the file at path is an artifact, or is called one.
@@ -106,17 +129,19 @@ func isArtifact(path string) bool {
 }
 
 // validateArtifact reads an artifact and makes of it what a gateway makes.
-func validateArtifact(path string) error {
+func validateArtifact(path string) (Report, error) {
+	out := Report{Content: ContentArtifact}
 	d, err := Open(path)
 	if err != nil {
-		return err
+		return out, err
 	}
 	l := &loader{policies: &policyFile{}}
 	l.checkCompiled(&d)
 	for _, f := range l.report.faults {
 		f.File = path
 	}
-	return l.report.err()
+	out.Sharing = sharingOf(&d.Policies)
+	return out, l.report.err()
 }
 
 // contentOf tells what is in a YAML or JSON file by the keys at its top.

@@ -41,23 +41,32 @@ func TestValidate(t *testing.T) {
 		{filepath.Join(shop, "none"), contentUnknown, "cannot be read: no such file or directory"},
 	}
 	for _, tt := range tests {
-		content, _, err := Validate(tt.path, func(string) error { return nil })
+		report, err := Validate(tt.path, func(string) error { return nil })
 		got := ""
 		if err != nil {
 			got = err.Error()
 		}
-		if content != tt.content || !strings.Contains(got, tt.want) || (tt.want == "") != (got == "") {
-			t.Errorf("%s: got %q, %q; want %q, %q", tt.path, content, got, tt.content, tt.want)
+		if report.Content != tt.content || !strings.Contains(got, tt.want) || (tt.want == "") != (got == "") {
+			t.Errorf("%s: got %q, %q; want %q, %q", tt.path, report.Content, got, tt.content, tt.want)
 		}
 	}
-	if _, _, err := Validate(shop, func(string) error { return errConfig }); !errors.Is(err, errConfig) {
+	if _, err := Validate(shop, func(string) error { return errConfig }); !errors.Is(err, errConfig) {
 		t.Errorf("a project with a wrong configuration: got %v", err)
 	}
-	if _, _, err := Validate(filepath.Join(shop, "conf/micro-gw.conf"), func(string) error { return errConfig }); !errors.Is(err, errConfig) {
+	if _, err := Validate(filepath.Join(shop, "conf/micro-gw.conf"), func(string) error { return errConfig }); !errors.Is(err, errConfig) {
 		t.Errorf("a wrong configuration: got %v", err)
 	}
-	if _, warnings, _ := Validate(shop, func(string) error { return nil }); len(warnings) != 2 {
-		t.Errorf("got %d warnings, want 2", len(warnings))
+	if report, _ := Validate(shop, func(string) error { return nil }); len(report.Warnings) != 2 {
+		t.Errorf("got %d warnings, want 2", len(report.Warnings))
+	}
+	for _, path := range []string{shop, filepath.Join(shop, "policies.yaml"), "testdata/shop.weir"} {
+		report, err := Validate(path, func(string) error { return nil })
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		same(t, path, report.Sharing, []string{
+			`subscription policy "Volume": exact, closed`, `burst of subscription policy "Free": exact, open`, `custom rule "no-scrapers": bounded, local`,
+		})
 	}
 }
 

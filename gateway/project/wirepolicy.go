@@ -147,7 +147,7 @@ func (w *wireWriter) limit(l *limiter.Limit) *wireLimit {
 	if l.Accuracy != policy.ByLevel {
 		out.Accuracy = w.name(accuracies, int(l.Accuracy))
 	}
-	if l.OnStoreLoss != 0 {
+	if l.OnStoreLoss != limiter.ByAccuracy {
 		out.OnStoreLoss = w.name(losses, max(slices.Index(lossValues, l.OnStoreLoss), 0))
 	}
 	if l.Window.Calendar == limiter.NoCalendar {
