@@ -105,6 +105,8 @@ func (ln *lane) takeWindow(p *part, b *Batch, a *Assertion, c *counter, granted,
 		sh.from = c.ring().head
 	}
 	sh.others, sh.told, sh.seen = others, p.mine, now
+	over := max(-free, 0)
+	defer func() { ln.limits.answered(e, now, over, max(c.granted(now), 0), p.lag(now)) }()
 	if c.table.fleet.leases(l) {
 		sh.begins, sh.until = 0, a.End
 		sh.rights = max(sh.rights, a.Register) + granted
@@ -117,6 +119,14 @@ func (ln *lane) takeWindow(p *part, b *Batch, a *Assertion, c *counter, granted,
 	sh.early = c.table.fleet.early(free)
 }
 
+// lag returns how long what was told at now had waited.
+func (p *part) lag(now int64) int64 {
+	if p.since == 0 {
+		return 0
+	}
+	return max(now-p.since, 0)
+}
+
 // takeBucket takes the answer about a bucket.
 func (ln *lane) takeBucket(p *part, b *Batch, a *Assertion, c *counter, granted, now int64) {
 	e, sh, l := p.entry, c.share, p.entry.limit
@@ -125,6 +135,7 @@ func (ln *lane) takeBucket(p *part, b *Batch, a *Assertion, c *counter, granted,
 		missing = a.Sum // what is held is missing already
 	}
 	c.slot.window, c.slot.spent = b.Now, missing
+	defer func() { ln.limits.answered(e, now, 0, max(c.granted(now), 0), p.lag(now)) }()
 	sh.told, sh.seen = p.mine, now
 	sh.early = c.table.fleet.early(l.depth() - missing)
 	if c.table.fleet.leases(l) {

@@ -7,6 +7,7 @@ type part struct {
 	entry *entry
 	about subject
 	mine  int64 // when it was asserted
+	since int64 // since when it had something to tell; zero: it had not
 	past  int64 // of a sliding window: what this node has in the windows before
 }
 
@@ -56,6 +57,7 @@ func (ln *lane) assert(e *entry, local, now int64) {
 	sh := c.share
 	news := sh.state
 	sh.state = 0
+	e.since, sh.since = sh.since, 0
 	all := e.again || news&again != 0
 	e.again = false
 	if news&fresh != 0 && news&known == 0 && e.limit.Algorithm == FixedWindow {
@@ -88,7 +90,7 @@ func (ln *lane) tell(e *entry, about subject, mine int64, a Assertion) *part {
 	e.seq++
 	a.Counter, a.Seq = e.counter, e.seq
 	ln.batch.Assertions = append(ln.batch.Assertions, a)
-	ln.parts = append(ln.parts, part{entry: e, about: about, mine: mine})
+	ln.parts = append(ln.parts, part{entry: e, about: about, mine: mine, since: e.since})
 	return &ln.parts[len(ln.parts)-1]
 }
 

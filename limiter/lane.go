@@ -25,6 +25,7 @@ type lane struct {
 	// The rest is for whoever calls next and done, one at a time.
 	spare   []mark
 	entries map[Key]*entry
+	limits  limitTable
 	pending []*entry // to be told, each once
 	holders holders
 	epochs  int64 // for which all entries are told
@@ -60,6 +61,7 @@ type entry struct {
 	seq     uint64
 	pending bool // it is in pending
 	again   bool // the store may not know what it was told
+	since   int64
 
 	// What the store was last told.
 	told
@@ -111,7 +113,7 @@ func (ln *lane) drain() {
 			e = &entry{key: m.key}
 			ln.entries[m.key] = e
 		}
-		e.under(m.limit)
+		ln.under(e, m.limit)
 		ln.add(e)
 	}
 	clear(queue)
@@ -127,10 +129,11 @@ func (ln *lane) add(e *entry) {
 }
 
 // under takes note of the limit that a key is under.
-func (e *entry) under(l *Limit) {
+func (ln *lane) under(e *entry, l *Limit) {
 	if e.limit == l {
 		return
 	}
+	ln.limits.move(e, l)
 	if e.limit == nil || shapeID(e.limit) != shapeID(l) {
 		binary.BigEndian.PutUint64(e.counter[:8], uint64(e.key))
 		binary.BigEndian.PutUint64(e.counter[8:], shapeID(l))
@@ -320,6 +323,7 @@ func (ln *lane) expire(now int64) {
 	ln.expired = now
 	for key, e := range ln.entries {
 		if now >= e.gone && !e.pending && e.lease.place == 0 {
+			ln.limits.move(e, nil)
 			delete(ln.entries, key)
 		}
 	}

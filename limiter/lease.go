@@ -17,6 +17,7 @@ type lease struct {
 	looked int64   // when that was last found out; zero: never
 	asked  bool    // somebody may wait for an answer
 	dry    int64   // for how long nothing was asked for after the last refusal
+	has    int64   // rights that the node had left when the store last answered
 	coming int64   // the window for which rights were asked for before it began
 
 	due   int64 // local time at which it is looked at again

@@ -28,6 +28,7 @@ type share struct {
 	dry   int64 // until then there is no use in asking for more
 	asked int64 // what was asked for since the sharer last looked
 	short int64 // what of it lacked rights
+	since int64 // when it became dirty; zero: it isn't
 
 	closed, closedWindow int64 // what was mine when the window before this one ended
 
@@ -252,6 +253,9 @@ func (c *counter) note(k *Check, ns int64, charged bool) {
 		news = dirty | stale
 	}
 	if news&^sh.state != 0 {
+		if sh.since == 0 {
+			sh.since = ns
+		}
 		sh.state |= news
 		c.news = news
 	}

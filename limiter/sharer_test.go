@@ -181,3 +181,38 @@ func TestShared(t *testing.T) {
 		}
 	}
 }
+
+// TestLimits looks at what is told of limits: how far they were exceeded, which rights are held,
+// how long it took to tell.
+func TestLimits(t *testing.T) {
+	bounded, exact := perMinute(100, limiter.Bounded), perMinute(100, limiter.Exact)
+	f := newFleet(t, 2, limiter.SharerOptions{}, limiter.Checks)
+	f.run(time.Second, func() {
+		for _, n := range f.nodes {
+			f.take(n, bounded, 1, 1)
+			f.take(n, exact, 2, 1)
+		}
+	})
+	for i, n := range f.nodes {
+		for _, s := range n.sharer.Limits() {
+			switch {
+			case s.Keys != 1 || s.Assertions == 0:
+				t.Errorf("node %d: %+v", i, s)
+			case s.Limit == bounded && (s.Over <= 0 || s.Over > 2*110 || s.Held != 0):
+				t.Errorf("node %d: %v is over by %d, %d are held", i, s.Limit, s.Over, s.Held)
+			case s.Limit == exact && (s.Over != 0 || s.Held > 1):
+				t.Errorf("node %d: %v is over by %d, %d are held", i, s.Limit, s.Over, s.Held)
+			case s.Lag <= 0 || s.Lag > 20*time.Millisecond:
+				t.Errorf("node %d: %v: what was spent was told after %v", i, s.Limit, s.Lag)
+			}
+		}
+	}
+	f.run(2*time.Minute, nil) // nobody takes: it is forgotten
+	for i, n := range f.nodes {
+		f.take(n, exact, 3, 1)
+		f.run(50*time.Millisecond, nil)
+		if all := n.sharer.Limits(); len(all) != 1 || all[0].Keys != 1 {
+			t.Errorf("node %d: after two minutes: %+v", i, all)
+		}
+	}
+}

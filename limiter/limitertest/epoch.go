@@ -6,24 +6,27 @@ import (
 
 // testEpoch tests what a store does that may have forgotten something.
 func testEpoch(b *bench) {
-	c := b.name()
+	c, d := b.name(), b.name()
 	begin := b.time() - hour/2
 	n := uint64(0)
-	// assert asserts 5 units and wants 4 more.
-	assert := func() (*limiter.Batch, limiter.Assertion) {
+	// assert asserts 5 units of a window and of a bucket, and wants 4 more.
+	assert := func() *limiter.Batch {
 		b.t.Helper()
 		n++
-		batch := &limiter.Batch{Node: 7, Assertions: []limiter.Assertion{{
-			Counter: c, Seq: n, Register: 5, Want: 4, Limit: 100, Begin: begin, End: begin + hour, Keep: hour,
-		}}}
+		batch := &limiter.Batch{Node: 7, Assertions: []limiter.Assertion{
+			{Counter: c, Seq: n, Register: 5, Want: 4, Limit: 100, Begin: begin, End: begin + hour, Keep: hour},
+			{Counter: d, Seq: n, Register: 5, Want: 4, Limit: 100, Rate: 1, Period: year, Missing: 5},
+		}}
 		b.share(batch)
-		return batch, batch.Assertions[0]
+		return batch
 	}
 	grants := func(when string, want int64) uint64 {
 		b.t.Helper()
-		batch, a := assert()
-		if a.Status != limiter.Applied || a.Granted != want || a.Sum != 5+want || batch.Fenced != (want == 0) {
-			b.t.Fatalf("%s: answered %+v, fenced %v; want 5 units applied, %d granted", when, a, batch.Fenced, want)
+		batch := assert()
+		for _, a := range batch.Assertions {
+			if a.Status != limiter.Applied || a.Granted != want || a.Sum != 5+want || batch.Fenced != (want == 0) {
+				b.t.Fatalf("%s: answered %+v, fenced %v; want 5 units applied, %d granted", when, a, batch.Fenced, want)
+			}
 		}
 		return batch.Epoch
 	}
