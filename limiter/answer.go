@@ -6,27 +6,24 @@ import "time"
 // behind by slack.
 func (ln *lane) take(p *part, b *Batch, a *Assertion, now, slack int64) {
 	e := p.entry
-	switch a.Status {
-	case Applied:
-	case Stale: // it was carried out before, and that answer was lost
+	switch {
+	case a.Status == Stale: // it was carried out before, and that answer was lost
 		ln.again(e)
 		return
-	default: // by the store's clock, there is no such window now
+	case p.about == ended:
+		return
+	case a.Status != Applied: // by the store's clock, there is no such window now
 		if p.about == current {
 			ln.rewind(e, a, now)
 		}
 		return
-	}
-	if p.about == current && e.limit.Algorithm != TokenBucket && a.Begin-now > mostAhead {
+	case p.about == current && e.limit.Algorithm != TokenBucket && a.Begin-now > mostAhead:
 		ln.rewind(e, a, now)
-		return
-	}
-	if p.about == ended {
 		return
 	}
 	granted := a.Granted
 	if !b.Durable {
-		granted = 0 // the next assertion gives it back
+		granted = 0
 	}
 	if p.about == current {
 		e.register = a.Register + a.Granted
@@ -36,24 +33,29 @@ func (ln *lane) take(p *part, b *Batch, a *Assertion, now, slack int64) {
 		return
 	}
 	c.roll(e.limit, now)
-	switch {
-	case p.about == coming:
-		c.takeComing(b, a, granted, slack)
-	case e.limit.Algorithm == TokenBucket:
-		ln.takeBucket(p, b, a, &c, granted, now)
-	case c.share.window == a.End:
-		ln.takeWindow(p, b, a, &c, granted, now)
-		if b.Now < a.Begin { // the store's clock is not there yet
-			c.share.begins = usable(b, a, slack)
-		}
-	}
-	if granted < a.Granted {
-		ln.again(e)
-	}
+	ln.takeInto(p, b, a, &c, granted, now, slack)
 	if ln.sharer.o.Answered != nil && p.about == current {
 		ln.answers = append(ln.answers, answer{mark{e.key, e.limit}, c.known(e.limit)})
 	}
 	c.release()
+	if granted < a.Granted { // given back by the next assertion
+		ln.again(e)
+	}
+}
+
+// takeInto takes what was answered into a counter.
+func (ln *lane) takeInto(p *part, b *Batch, a *Assertion, c *counter, granted, now, slack int64) {
+	switch {
+	case p.about == coming:
+		c.takeComing(b, a, granted, slack)
+	case p.entry.limit.Algorithm == TokenBucket:
+		ln.takeBucket(p, b, a, c, granted, now)
+	case c.share.window == a.End:
+		ln.takeWindow(p, b, a, c, granted, now)
+		if b.Now < a.Begin { // the store's clock is not there yet
+			c.share.begins = usable(b, a, slack)
+		}
+	}
 }
 
 // usable returns from when rights in a window may be spent that were granted before it

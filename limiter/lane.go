@@ -16,11 +16,10 @@ type lane struct {
 	first  bool // it also tells that the node lives
 
 	// What comes from those who take.
-	mu     sync.Mutex
-	queue  []mark
-	hurry  bool  // one of queue is urgent
-	queued int64 // when the first of queue came: local time of the last look
-	wake   chan struct{}
+	mu    sync.Mutex
+	queue []mark
+	hurry bool // one of queue is urgent
+	wake  chan struct{}
 
 	// The rest is for whoever calls next and done, one at a time.
 	spare   []mark
@@ -288,9 +287,9 @@ func (ln *lane) failed(local int64) {
 	ln.wakeWaiting()
 }
 
-// done takes the answers of the batch, at a local time that is now for the store,
-// whose clock may be behind by slack.
-func (ln *lane) done(b *Batch, local, now, slack int64) {
+// done takes the answers of the batch, at now for the store, whose clock may be
+// behind by slack.
+func (ln *lane) done(b *Batch, now, slack int64) {
 	ln.busy, ln.fails, ln.retry = false, 0, 0
 	for i := range ln.parts {
 		ln.take(&ln.parts[i], b, &b.Assertions[i], now, slack)

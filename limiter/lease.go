@@ -121,7 +121,7 @@ func (ln *lane) assertComing(e *entry, c *counter, all bool, local, now int64) {
 	}
 	// Not all nodes at the same time.
 	lead := min(max((end-sh.window)/10, int64(20*time.Millisecond)), int64(500*time.Millisecond))
-	lead = lead/2 + lead/2*int64(uint64(e.key.hash()^ln.sharer.o.Node)%64)/64
+	lead = lead/2 + lead/2*int64((e.key.hash()^ln.sharer.o.Node)%64)/64
 	if now < sh.window-lead {
 		if at := local + sh.window - lead - now; at < e.lease.due {
 			ln.hold(e, at)

@@ -171,7 +171,7 @@ func (s *Sharer) Done(lane int, now time.Time, b *Batch, err error) {
 	if s.succeed() {
 		s.wakeAll()
 	}
-	ln.done(b, local, s.clock.at(local), slack)
+	ln.done(b, s.clock.at(local), slack)
 }
 
 // wakeAll has all lanes look what they have to do.

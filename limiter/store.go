@@ -114,6 +114,7 @@ type Counter [16]byte
 // A Status is what became of an [Assertion].
 type Status uint8
 
+// What can become of an assertion.
 const (
 	Applied Status = iota + 1 // the store has taken note of it
 	Stale                     // a later one of the node is known; or Seq is zero

@@ -11,27 +11,40 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// causes say what servers mean by their errors, which begin with a word.
-var causes = []struct{ word, means string }{
-	{"READONLY", "the server is a replica, not a primary"},
-	{"MASTERDOWN", "the server is a replica that has lost its primary"},
-	{"LOADING", "the server is still loading its data"},
-	{"OOM", "the server's memory is full (maxmemory)"},
-	{"NOAUTH", "the server asks for a password"},
-	{"WRONGPASS", "the server does not know this user and password"},
-	{"NOPERM", "the server's user may not do this"},
-	{"NOREPLICAS", "too few replicas are connected for the server to write (min-replicas-to-write)"},
-	{"MISCONF", "the server cannot save its data and refuses to write"},
-	{"BUSY", "the server is busy with a script"},
-	{"MOVED", "the server is part of a sharded cluster, which is not supported"},
-	{"ASK", "the server is part of a sharded cluster, which is not supported"},
-	{"CLUSTERDOWN", "the server is part of a sharded cluster, which is not supported"},
-	{"CROSSSLOT", "the server is part of a sharded cluster, which is not supported"},
-	{"NOSCRIPT", "the server forgets the script"},
-	{"DENIED", "the server takes only connections from its own host (protected-mode)"},
-	{"ERR max number of clients", "the server has too many clients (maxclients)"},
-	{"ERR AUTH", "the server asks for no password"},
-	{"ERR DB index", "the server has no such database"},
+// A cause is what a server means by an error, which begins with a word.
+type cause struct{ word, means, advice string }
+
+const (
+	noCluster   = "the server is part of a sharded cluster, which is not supported"
+	noRight     = "the server's user may not do this"
+	giveRights  = "give the user the rights that the documentation lists"
+	otherServer = "use a server that is not part of a sharded cluster"
+)
+
+// causes returns all of them.
+func causes() []cause {
+	return []cause{
+		{"READONLY", "the server is a replica, not a primary", "give the address of the primary, or Sentinels"},
+		{"MASTERDOWN", "the server is a replica that has lost its primary", "give the address of the primary, or Sentinels"},
+		{"LOADING", "the server is still loading its data", "wait until it has"},
+		{"OOM", "the server's memory is full (maxmemory)", "raise maxmemory"},
+		{"NOAUTH", "the server asks for a password", "give the user and the password"},
+		{"WRONGPASS", "the server does not know this user and password", "correct the user or the password"},
+		{"NOPERM", noRight, giveRights},
+		{"ERR The user executing the script", noRight, giveRights},
+		{"NOREPLICAS", "too few replicas are connected for the server to write (min-replicas-to-write)", "start the replicas, or lower min-replicas-to-write"},
+		{"MISCONF", "the server cannot save its data and refuses to write", "make room on its disk, or mend it"},
+		{"BUSY", "the server is busy with a script", "find out whose script it is (SLOWLOG GET)"},
+		{"MOVED", noCluster, otherServer},
+		{"ASK", noCluster, otherServer},
+		{"CLUSTERDOWN", noCluster, otherServer},
+		{"CROSSSLOT", noCluster, otherServer},
+		{"NOSCRIPT", "the server forgets the script", "find out who has it do so (SCRIPT FLUSH)"},
+		{"DENIED", "the server takes only connections from its own host (protected-mode)", "set a password, and have it listen on the right addresses"},
+		{"ERR max number of clients", "the server has too many clients", "raise maxclients"},
+		{"ERR AUTH", "the server asks for no password", "give none"},
+		{"ERR DB index", "the server has no such database", "correct the number of the database"},
+	}
 }
 
 // maxText is how much of a server's error is told.
@@ -39,8 +52,9 @@ const maxText = 200
 
 // A serverError is an error that the server answered.
 type serverError struct {
-	means, text string
-	err         error
+	cause
+	text string
+	err  error
 }
 
 // Error implements error.
@@ -82,10 +96,10 @@ func explainAnswer(err error) error {
 	errors.As(err, &said) // it is one
 	text := said.Error()
 	e := &serverError{text: text[:min(len(text), maxText)], err: err}
-	for _, c := range causes {
+	for _, c := range causes() {
 		// Errors within a script are wrapped by older servers.
-		if strings.HasPrefix(text, c.word) || strings.HasPrefix(text, "ERR Error running script") && strings.Contains(text, " -"+c.word+" ") {
-			e.means = c.means
+		if strings.HasPrefix(text, c.word) || strings.HasPrefix(text, "ERR Error running script") && strings.Contains(text, "-"+c.word+" ") {
+			e.cause = c
 			break
 		}
 	}

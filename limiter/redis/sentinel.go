@@ -11,36 +11,36 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// dial makes a connection to the server.
+// dial makes a connection to the server. It never fails: see [failed].
 func (s *Store) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	address := s.options.Addr
 	if s.options.SentinelMaster != "" {
 		var err error
 		if address, err = s.primary(ctx); err != nil {
-			return nil, err
+			return failed{err: err}, nil
 		}
 	}
-	return s.connect(ctx, address, s.conns)
+	return s.connect(ctx, address, s.conns), nil
 }
 
 // connect makes a connection to a server or a Sentinel, which is one of p.
-func (s *Store) connect(ctx context.Context, address string, p *conns) (net.Conn, error) {
+func (s *Store) connect(ctx context.Context, address string, p *conns) net.Conn {
 	d := net.Dialer{}
 	raw, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
-		return nil, err
+		return failed{err: err}
 	}
 	c := &conn{Conn: raw, address: address, pool: p, test: s.options.TestWhileIdle, idle: s.options.IdleTime}
 	if s.options.TLS == nil {
 		p.add(c)
-		return plainConn{c, raw.(*net.TCPConn)}, nil
+		return plainConn{c, raw.(*net.TCPConn)}
 	}
 	if c.Conn, err = secure(ctx, raw, s.options.TLS, address); err != nil {
 		_ = raw.Close() // err says why
-		return nil, err
+		return failed{err: err}
 	}
 	p.add(c)
-	return c, nil
+	return c
 }
 
 // secure makes TLS of a connection.
@@ -108,11 +108,9 @@ func (s *Store) ask(ctx context.Context, sentinel string) (string, error) {
 func (s *Store) sentinel(ctx context.Context, address string) *redis.SentinelClient {
 	return redis.NewSentinelClient(&redis.Options{
 		Dialer: func(dial context.Context, _, _ string) (net.Conn, error) {
-			c, err := s.connect(dial, address, newConns())
-			if err == nil {
-				context.AfterFunc(ctx, func() { _ = c.Close() })
-			}
-			return c, err
+			c := s.connect(dial, address, newConns())
+			context.AfterFunc(ctx, func() { _ = c.Close() })
+			return c, nil
 		},
 		Addr: address, Protocol: 2, DisableIdentity: true,
 		Username: s.options.SentinelUser, Password: s.options.SentinelPassword, ClientName: s.options.ClientName,
