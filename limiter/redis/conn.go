@@ -94,32 +94,6 @@ type plainConn struct {
 // SyscallConn implements syscall.Conn.
 func (c plainConn) SyscallConn() (syscall.RawConn, error) { return c.raw.SyscallConn() }
 
-// A failed is a connection that could not be made. The pool of the client logs such
-// errors, tells of old ones, and tries again by itself; so it is given a connection with which the
-// caller fails, who learns why, and which nobody takes for a good one later.
-type failed struct {
-	net.TCPConn // of which nothing works
-	err         error
-}
-
-// Write implements net.Conn.
-func (f failed) Write([]byte) (int, error) { return 0, &unwrapped{f.err} }
-
-// Read implements net.Conn.
-func (f failed) Read([]byte) (int, error) { return 0, &unwrapped{f.err} }
-
-// SyscallConn implements syscall.Conn.
-func (f failed) SyscallConn() (syscall.RawConn, error) { return nil, f.err }
-
-// An unwrapped error is one of which the client takes off the outermost.
-type unwrapped struct{ err error }
-
-// Error implements error.
-func (u *unwrapped) Error() string { return u.err.Error() }
-
-// Unwrap returns the error.
-func (u *unwrapped) Unwrap() error { return u.err }
-
 // conns are the connections that there are.
 type conns struct {
 	began time.Time
