@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,14 +39,16 @@ func TestDocuments(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("curl is missing: scripts/setup.sh test installs it")
 	}
-	for _, name := range []string{"../README.md", "../docs/projects.md", "../docs/policies.md"} {
+	names := []string{"../README.md", "../docs/projects.md", "../docs/policies.md", "../docs/load.md", "../docs/top.md"}
+	ports := freePorts(t, len(names))
+	for i, name := range names {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".md"), func(t *testing.T) {
 			t.Parallel()
-			runSteps(t, filepath.Base(name), readSteps(string(text)))
+			runSteps(t, filepath.Base(name), readSteps(string(text)), ports[i])
 		})
 	}
 }
@@ -155,15 +158,14 @@ func readSteps(text string) []step {
 }
 
 // runSteps runs the steps in one shell and compares what they print.
-func runSteps(t *testing.T, name string, steps []step) {
+func runSteps(t *testing.T, name string, steps []step, ports *strings.Replacer) {
 	t.Helper()
 	dir := t.TempDir()
-	ports := freePorts(t)
 	copyExamples(t, dir, ports)
 	script := &strings.Builder{}
 	for i, s := range steps {
 		// $? is that of the step before.
-		fmt.Fprintf(script, "before=$?; printf '\\036%d\\n'; (exit $before)\n%s\n", i, background(ports.Replace(s.command)))
+		fmt.Fprintf(script, "before=$?; printf '\\036%d\\n'; (exit $before)\n%s\n", i, background(ports.Replace(s.command), i))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -172,6 +174,9 @@ func runSteps(t *testing.T, name string, steps []step) {
 	sh.Env = append(os.Environ(), "HOME="+dir,
 		"WEIR_LISTENER_CONFIG_HOST=127.0.0.1",
 		"WEIR_LISTENER_CONFIG_HTTP_PORT="+ports.Replace("9090"), "WEIR_MANAGEMENT_PORT="+ports.Replace("9764"))
+	if slices.ContainsFunc(steps, func(s step) bool { return strings.HasPrefix(s.command, "weir serve") }) {
+		sh.Env = append(sh.Env, "WEIR_MANAGEMENT_HTTPS_PORT="+ports.Replace("9443"))
+	}
 	sh.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var out bytes.Buffer
 	sh.Stdout, sh.Stderr = &out, &out
@@ -196,8 +201,10 @@ func runSteps(t *testing.T, name string, steps []step) {
 		have := strings.ReplaceAll(strings.TrimRight(got[i], "\n"), "\r", "")
 		if !alike(want, have) {
 			t.Errorf("%s:%d: $ %s\nprints:\n%s\nthe document says:\n%s", name, s.line, s.command, have, want)
-			if log, err := os.ReadFile(filepath.Join(dir, "background.log")); err == nil {
-				t.Logf("in the background:\n%s", log)
+			logs, _ := filepath.Glob(filepath.Join(dir, "background*.log"))
+			for _, name := range logs {
+				log, _ := os.ReadFile(name)
+				t.Logf("in the background, %s:\n%s", filepath.Base(name), log)
 			}
 			return
 		}
@@ -220,15 +227,15 @@ func copyExamples(t *testing.T, dir string, ports *strings.Replacer) {
 	}
 }
 
-// background makes a command that ends in & write to a file, and waits until
-// it serves.
-func background(command string) string {
+// background makes a command that ends in & write to a file of its own, and waits
+// until it serves.
+func background(command string, i int) string {
 	c, ok := strings.CutSuffix(command, " &")
 	if !ok {
 		return command
 	}
-	return c + ` >background.log 2>&1 &
-for i in $(seq 200); do grep -Eqs 'msg=ready|^weir:' background.log && break; sleep 0.05; done`
+	return strings.ReplaceAll(c+` >LOG 2>&1 &
+for i in $(seq 1200); do grep -Eqs 'msg=ready|^weir:' LOG && break; sleep 0.05; done`, "LOG", fmt.Sprintf("background%d.log", i))
 }
 
 // alike reports whether got is what want shows. How many spaces there are between
@@ -250,24 +257,34 @@ func alike(want, got string) bool {
 
 var spaces = regexp.MustCompile(" +")
 
-// freePorts returns what replaces the ports of the documents, the backend's and
-// the gateway's, by others that are free.
-func freePorts(t *testing.T) *strings.Replacer {
+// freePorts returns, for each of n documents, what replaces the ports of the document,
+// the backend's, the gateway's and the traffic manager's, by others that are free.
+func freePorts(t *testing.T, n int) []*strings.Replacer {
 	t.Helper()
-	var pairs []string
-	for _, p := range []string{"9091", "9090", "9764"} {
+	var open []net.Listener // until all are chosen, so that they differ
+	defer func() {
+		for _, l := range open {
+			_ = l.Close()
+		}
+	}()
+	free := func() string {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close() // once all are chosen, so that they differ
-		_, free, err := net.SplitHostPort(l.Addr().String())
+		open = append(open, l)
+		_, port, err := net.SplitHostPort(l.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
-		pairs = append(pairs, p, free)
+		return port
 	}
-	return strings.NewReplacer(pairs...)
+	all := make([]*strings.Replacer, n)
+	for i := range all {
+		gateway := free()
+		all[i] = strings.NewReplacer("9091", free(), "9090", gateway, "8280", gateway, "9764", free(), "9443", free())
+	}
+	return all
 }
 
 func TestAlike(t *testing.T) {
