@@ -67,8 +67,8 @@ func (r *refusals) take(now time.Time, h *event.Header) {
 	if c == nil || !h.Sent.After(r.sent) && r.sent.Sub(h.Sent) < overtaken {
 		return
 	}
-	first, passed := r.heard.IsZero(), h.Sent.Sub(r.sent)
-	if !first {
+	passed := h.Sent.Sub(r.sent)
+	if !r.heard.IsZero() {
 		r.pace.add(more(sum(&c.Levels), sum(&r.levels)), passed)
 	}
 	keys := make([]refusedKey, len(c.Keys))
@@ -82,11 +82,11 @@ func (r *refusals) take(now time.Time, h *event.Header) {
 		}
 		k.pace = pace(float64(k.Calls) / max(h.Sent.Sub(k.Since), time.Second).Seconds())
 	}
-	if first {
-		for i := range keys {
-			r.pace += keys[i].pace
-		}
+	var ofKeys pace // which knows since when there were any, and so is sooner right
+	for i := range keys {
+		ofKeys += keys[i].pace
 	}
+	r.pace = max(r.pace, ofKeys)
 	r.heard, r.sent, r.levels, r.keys = now, h.Sent, c.Levels, keys
 }
 
