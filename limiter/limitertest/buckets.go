@@ -29,9 +29,20 @@ func testBuckets(b *bench) {
 		b.run(c.name, func() { b.bucketCase(c) })
 	}
 	for _, r := range []struct{ rate, period int64 }{
-		{1, year}, {1, int64(time.Second)}, {1, 1}, {3, int64(time.Millisecond)}, {1000, int64(time.Second)},
-		{999_999_937, hour + 1}, {1e9, int64(time.Millisecond)}, {7, 30 * 24 * hour}, {1 << 40, 1 << 62},
-		{most, 100 * year}, {most, int64(time.Second)}, {most, 1}, {1, 1<<63 - 1}, {1<<63 - 1, 1<<63 - 1},
+		{1, year},
+		{1, int64(time.Second)},
+		{1, 1},
+		{3, int64(time.Millisecond)},
+		{1000, int64(time.Second)},
+		{999_999_937, hour + 1},
+		{1e9, int64(time.Millisecond)},
+		{7, 30 * 24 * hour},
+		{1 << 40, 1 << 62},
+		{most, 100 * year},
+		{most, int64(time.Second)},
+		{most, 1},
+		{1, 1<<63 - 1},
+		{1<<63 - 1, 1<<63 - 1},
 	} {
 		b.run(fmt.Sprintf("%d in %v", r.rate, time.Duration(r.period)), func() { b.testRefill(r.rate, r.period) })
 	}

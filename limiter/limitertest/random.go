@@ -102,8 +102,12 @@ func (d *dice) window(a *limiter.Assertion, now int64) {
 // bucket makes a an assertion of a bucket. Each has a rate of its own.
 func (d *dice) bucket(a *limiter.Assertion) {
 	rates := [...]struct{ rate, period int64 }{
-		{1, year}, {1, int64(time.Millisecond)}, {333, int64(100 * time.Millisecond)}, {1e9, int64(time.Millisecond)},
-		{10_007, int64(time.Second) + 1}, {most, year},
+		{1, year},
+		{1, int64(time.Millisecond)},
+		{333, int64(100 * time.Millisecond)},
+		{1e9, int64(time.Millisecond)},
+		{10_007, int64(time.Second) + 1},
+		{most, year},
 	}
 	r := rates[int(a.Counter[2])%len(rates)]
 	a.Rate, a.Period = r.rate, r.period

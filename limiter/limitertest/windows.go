@@ -34,6 +34,7 @@ func testWindows(b *bench) {
 	for _, c := range windowCases {
 		b.run(c.name, func() { b.windowCase(c) })
 	}
+	b.run("windows of many lengths", b.testOtherWindows)
 	b.run("a short one ends", b.testShortWindow)
 	b.run("past, as it ends", b.testSliding)
 }
@@ -176,6 +177,30 @@ func (b *bench) windowCase(c windowCase) {
 		if got.Status != s.status || got.Sum != s.sum || got.Past != s.past || got.Granted != s.granted {
 			b.t.Fatalf("step %d: answered status %d, sum %d, past %d, granted %d; want %d, %d, %d, %d",
 				i, got.Status, got.Sum, got.Past, got.Granted, s.status, s.sum, s.past, s.granted)
+		}
+	}
+}
+
+// testOtherWindows has windows of many lengths: those count that end whole lengths before.
+func (b *bench) testOtherWindows() {
+	counter := b.name()
+	now := b.time()
+	for _, step := range []struct{ begin, end, register, past int64 }{
+		{-10, -9, 1000, 0},
+		{-9, -7, 200, 1000},
+		{-8, -6, 30, 0},
+		{-6, -3, 4, 1030},
+		{-4, -2, 5, 30},
+		{-2, 0, 6, 35},
+		{-1, 1, 7, 4},
+	} {
+		length := (step.end - step.begin) * hour
+		a := b.one(1, limiter.Assertion{
+			Counter: counter, Seq: 1, Register: step.register,
+			Begin: now + step.begin*hour, End: now + step.begin*hour + length, Keep: 20 * hour, Before: 3,
+		})
+		if a.Status != applied || a.Sum != step.register || a.Past != step.past {
+			b.t.Fatalf("from hour %d to %d: answered %+v, want past %d", step.begin, step.end, a, step.past)
 		}
 	}
 }

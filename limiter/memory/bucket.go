@@ -26,7 +26,7 @@ func (s *Store) bucket(now int64, b *limiter.Batch, a *limiter.Assertion) {
 	g := r.note(b.Node, a.Seq)
 	value := units(a.Register)
 	if known {
-		r.sum = min(max(r.sum+g.change(now, value), 0), most)
+		r.sum = min(r.sum+g.change(now, value), most)
 	} else {
 		r.sum = max(r.sum, units(a.Missing))
 	}
