@@ -43,18 +43,3 @@ func TestConformance(t *testing.T) {
 		})
 	}
 }
-
-// open returns a store that is closed with the test.
-func open(t testing.TB, o redis.Options) *redis.Store {
-	t.Helper()
-	s, err := redis.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}

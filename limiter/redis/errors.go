@@ -71,9 +71,12 @@ func (e *serverError) Unwrap() error { return e.err }
 // explain says what an error of the client means.
 func explain(err error) error {
 	var timeout net.Error
+	var said *serverError
 	switch {
-	case err == nil, errors.Is(err, errAnswer), errors.Is(err, errNoRedis):
+	case err == nil, errors.Is(err, errAnswer), errors.Is(err, errNoRedis), errors.As(err, &said):
 		return err
+	case errors.Is(err, redis.Nil):
+		return fmt.Errorf("%w: it is nothing", errAnswer)
 	case isAnswer(err):
 		return explainAnswer(err)
 	case errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):

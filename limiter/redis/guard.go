@@ -48,20 +48,21 @@ func (g *guard) read(p []byte) error {
 		p = p[1:]
 		if c != '\n' {
 			if g.line = append(g.line, c); len(g.line) > maxLine || !g.begins() {
-				return g.fault()
+				return g.fault(p)
 			}
 			continue
 		}
 		if !g.ends() {
-			return g.fault()
+			return g.fault(p)
 		}
 		g.line = g.line[:0]
 	}
 	return nil
 }
 
-func (g *guard) fault() error {
-	return fmt.Errorf("%w: it says %.40q", errNoRedis, g.line)
+// fault returns the error of a line that is none, and of what follows.
+func (g *guard) fault(rest []byte) error {
+	return fmt.Errorf("%w: it says %.40q", errNoRedis, append(g.line, rest...))
 }
 
 // begins reports whether the line can be one, as far as it goes: an announced

@@ -3,7 +3,6 @@ package redis
 import (
 	"encoding/binary"
 	"fmt"
-	"math/bits"
 	"time"
 
 	"github.com/weir-project/weir/limiter"
@@ -130,19 +129,13 @@ func (r *request) bucket(a *limiter.Assertion) {
 	r.buckets = appendUnits(t, a.Missing)
 }
 
-// ratio returns a rate that is the same, in smaller numbers: those that the script
-// counts with exactly, if there are such.
+// ratio returns a rate that is the same, in the smallest numbers.
 func ratio(rate, period uint64) (uint64, uint64) {
 	a, b := rate, period
 	for b != 0 {
 		a, b = b, a%b
 	}
-	rate, period = rate/a, period/a
-	if shift := min(bits.Len64(period)-51, bits.Len64(rate)-1); shift > 0 {
-		rate >>= shift
-		period = (period-1)>>shift + 1
-	}
-	return rate, period
+	return rate / a, period / a
 }
 
 // micros returns the first microsecond that is not before a time in nanoseconds.

@@ -85,45 +85,38 @@ func (s *Store) parts(b *limiter.Batch) (parts []part, wants bool) {
 	return parts, wants
 }
 
-// run has the server carry out the parts. It returns how many replicas have acknowledged them,
-// if it is to wait for one, else -1.
+// run has the server carry out the parts. It returns how many replicas have
+// acknowledged them, if it is to wait for one, else -1.
 func (s *Store) run(ctx context.Context, c *redis.Conn, parts []part, waits bool) (acknowledged int64, err error) {
-	acknowledged = -1
-	for again := false; ; again = true {
-		pipe := c.Pipeline()
-		for i := range parts {
-			if p := &parts[i]; p.cmd == nil {
-				p.cmd = pipe.EvalSha(ctx, s.sha, nil, s.options.Prefix, p.request.text)
-			}
-		}
-		var acks *redis.IntCmd
-		if waits {
-			acks = wait(ctx, pipe)
-		}
-		if _, err := pipe.Exec(ctx); err != nil && !isAnswer(err) {
-			return 0, err
-		}
-		missing := false
-		for i := range parts {
-			err := parts[i].cmd.Err()
-			if err == nil {
-				continue
-			}
-			if again || !redis.HasErrorPrefix(err, "NOSCRIPT") {
-				return 0, err
-			}
-			parts[i].cmd, missing = nil, true
-		}
-		if !missing {
-			if acks != nil {
-				return acks.Result()
-			}
-			return -1, nil
-		}
+	acks, err := s.send(ctx, c, parts, waits)
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
 		if err := c.ScriptLoad(ctx, script).Err(); err != nil {
 			return 0, fmt.Errorf("load the script: %w", err)
 		}
+		acks, err = s.send(ctx, c, parts, waits)
 	}
+	if err != nil || acks == nil {
+		return -1, err
+	}
+	return acks.Result()
+}
+
+// send sends the parts that have no answer yet, and a wait for a replica if that is
+// asked for. It returns the first error that there was.
+func (s *Store) send(ctx context.Context, c *redis.Conn, parts []part, waits bool) (acks *redis.IntCmd, first error) {
+	pipe := c.Pipeline()
+	for i := range parts {
+		if p := &parts[i]; p.cmd == nil || p.cmd.Err() != nil {
+			p.cmd = pipe.EvalSha(ctx, s.sha, nil, s.options.Prefix, p.request.text)
+		}
+	}
+	if waits {
+		acks = wait(ctx, pipe)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, err // of the first that failed, or of the connection
+	}
+	return acks, nil
 }
 
 // merge reads the answers into b, and returns what they say together.

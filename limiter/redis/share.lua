@@ -168,7 +168,8 @@ local function window(key, record, s)
 end
 
 -- flow returns how many units flow into a bucket in some nanoseconds, rate of them
--- in a period, and the remainder of that division. Both are exact.
+-- in a period, and the remainder of that division. Both are exact for periods of
+-- up to 2^53 nanoseconds, which are 104 days.
 local function flow(nanos, rate, period)
   local x = nanos * rate
   if x < MOST then
@@ -181,15 +182,31 @@ local function flow(nanos, rate, period)
   end
   nanos = nanos - whole * period
   -- Multiplies by one digit of rate after the other, and divides at once.
-  local base, digit = 128, 72057594037927936 / 128
-  if period >= 35184372088832 then -- so that what follows stays below 2^53
-    base, digit = 2, MOST
-  end
   local n, r = 0, 0
+  if period < 35184372088832 then -- 2^45, so that all stays below 2^53
+    local digit = 562949953421312 -- 128^7
+    while digit >= 1 do
+      x = r * 128 + floor(rate / digit) % 128 * nanos
+      r = x % period
+      n, digit = n * 128 + (x - r) / period, digit / 128
+    end
+    return whole * rate + n, r
+  end
+  local function add(a)
+    if r >= period - a then
+      n, r = n + 1, r - (period - a)
+    else
+      r = r + a
+    end
+  end
+  local digit = MOST
   while digit >= 1 do
-    x = r * base + floor(rate / digit) % base * nanos
-    r = x % period
-    n, digit = n * base + (x - r) / period, digit / base
+    n = n * 2
+    add(r)
+    if floor(rate / digit) % 2 == 1 then
+      add(nanos)
+    end
+    digit = digit / 2
   end
   return whole * rate + n, r
 end
