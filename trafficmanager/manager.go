@@ -133,6 +133,10 @@ func (m *Manager) ID() uint64 { return m.id }
 // Issuer returns the name of this run in decisions.
 func (m *Manager) Issuer() string { return m.issuer }
 
+// Shares returns the name of the store through which the counters are shared, empty if
+// they are not.
+func (m *Manager) Shares() string { return m.shares }
+
 // Ready reports whether there are policies to count by.
 func (m *Manager) Ready() bool { return m.set.Load() != nil }
 

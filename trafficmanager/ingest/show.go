@@ -189,6 +189,7 @@ func (h *Handler) stats(w http.ResponseWriter, _ *http.Request) {
 		Issuer       string `json:"issuer"`
 		Now          int64  `json:"now"`
 		Ready        bool   `json:"ready"`
+		Shares       string `json:"shares,omitempty"` // the store of the counters
 		Events       counts `json:"events"`
 		Batches      counts `json:"batches"`
 		Restatements uint64 `json:"restatements"`
@@ -200,7 +201,7 @@ func (h *Handler) stats(w http.ResponseWriter, _ *http.Request) {
 		Keys         int    `json:"keys"`
 		Nodes        []node `json:"nodes"`
 	}{
-		hex(h.manager.ID()), h.manager.Issuer(), now.UnixMilli(), h.manager.Ready(),
+		hex(h.manager.ID()), h.manager.Issuer(), now.UnixMilli(), h.manager.Ready(), h.manager.Shares(),
 		counts{"counted": s.Counted, "late": s.Late, "past": s.Past, "refused": s.Refused, "uncounted": s.Uncounted},
 		counts{"counted": s.Batches, "asked": s.Asked, "calls": s.Calls, "repeated": s.Repeated, "needless": s.Needless},
 		s.Restatements, s.UnknownTiers, s.RuleErrors, s.Decisions, s.Released, s.InForce, s.Keys, nodes,
