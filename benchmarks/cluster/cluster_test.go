@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,7 +15,20 @@ import (
 
 // The whole of it for two seconds: limits hold over all gateways, and nothing is
 // left behind. Alone, each gateway lets as many through.
-func TestFleet(t *testing.T) {
+func TestFleet(t *testing.T) { holdsTogether(t, brokerNATS) }
+
+// TestFleetOverAMQP is the same with RabbitMQ, which takes seconds to start.
+func TestFleetOverAMQP(t *testing.T) {
+	if testing.Short() {
+		t.Skip("RabbitMQ takes long")
+	}
+	if _, err := exec.LookPath("rabbitmq-server"); err != nil {
+		t.Skip("rabbitmq-server is missing")
+	}
+	holdsTogether(t, brokerAMQP)
+}
+
+func holdsTogether(t *testing.T, broker string) {
 	t.Chdir("..") // the program is run from the module's root
 	folders := func() []string {
 		all, err := filepath.Glob(filepath.Join(os.TempDir(), "weir-cluster-*"))
@@ -24,7 +38,7 @@ func TestFleet(t *testing.T) {
 		return all
 	}
 	before := folders()
-	o := fleetOptions{weir: filepath.Join(t.TempDir(), "weir"), broker: brokerNATS, gateways: 3, managers: 2}
+	o := fleetOptions{weir: filepath.Join(t.TempDir(), "weir"), broker: broker, gateways: 3, managers: 2}
 	if err := build(o.weir); err != nil {
 		t.Fatal(err)
 	}
