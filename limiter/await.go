@@ -120,7 +120,7 @@ func (s *Sharer) prospect(ns int64, k *Check) int {
 	case ns < sh.dry:
 		found = nothing
 	case sh.state&dirty == 0: // there was an answer, and others were quicker
-		sh.short = addSat(sh.short, max(k.N, 1))
+		sh.short = addSat(sh.short, k.lacks())
 		sh.state |= dirty | urgent
 		c[0].news = dirty | urgent
 	}

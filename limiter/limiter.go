@@ -155,7 +155,7 @@ func (l *Limiter) takeAll(ns int64, checks []Check, counters []counter, charge b
 		k, c := &checks[i], &counters[i]
 		c.report(k, c.left(k.Limit, ns), ns)
 		if c.share != nil {
-			c.note(k, ns, refused < 0 && charge)
+			c.note(k, ns, k.N, refused < 0 && charge)
 			news = news || c.news != 0
 		}
 	}
@@ -186,7 +186,7 @@ func (l *Limiter) Charge(now time.Time, checks []Check, cost Cost, n int64) {
 		l.acquire(ns, checks[i:i+1], one[:])
 		one[0].roll(checks[i].Limit, ns)
 		one[0].charge(checks[i].Limit, ns, n)
-		one[0].leave(&checks[i], ns, true)
+		one[0].leave(&checks[i], ns, n)
 	}
 }
 
@@ -226,7 +226,7 @@ func (l *Limiter) takeOne(ns int64, checks []Check, charge bool) (refused int) {
 	}
 	c.report(k, left, ns)
 	if c.share != nil {
-		c.note(k, ns, refused < 0 && charge)
+		c.note(k, ns, k.N, refused < 0 && charge)
 	}
 	c.release()
 	if c.news != 0 {

@@ -36,7 +36,7 @@ func (l *Limiter) Record(at time.Time, checks []Check) (late int) {
 		left := c.left(k.Limit, ns)
 		k.Over = left <= 0
 		c.report(k, left, ns)
-		c.leave(k, ns, k.N != 0)
+		c.leave(k, ns, k.N)
 	}
 	return late
 }

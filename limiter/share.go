@@ -224,19 +224,19 @@ func (c *counter) chargeShared(l *Limit, n int64) int64 {
 // was told of them.
 const refresh = int64(500e6)
 
-// note takes down for the sharer what has become of a check: c must be told to
-// the store, or more rights be asked for.
-func (c *counter) note(k *Check, ns int64, charged bool) {
+// note takes down for the sharer what has become of a check that asked for n: c must be told
+// to the store, or more rights be asked for.
+func (c *counter) note(k *Check, ns, n int64, charged bool) {
 	sh, f := c.share, c.table.fleet
 	var news uint8
 	switch {
 	case f.leases(k.Limit):
 		if charged || k.Over { // and not what other limits refuse
-			sh.asked = addSat(sh.asked, max(k.N, 0))
+			sh.asked = addSat(sh.asked, max(n, 0))
 		}
 		switch {
 		case k.Over && ns >= sh.dry:
-			sh.short = addSat(sh.short, max(k.N, 1))
+			sh.short = addSat(sh.short, k.lacks())
 			news = dirty
 			if k.Short {
 				news |= urgent
@@ -261,10 +261,10 @@ func (c *counter) note(k *Check, ns int64, charged bool) {
 	}
 }
 
-// leave gives the slot up after what was done for k, which may have charged it.
-func (c *counter) leave(k *Check, ns int64, charged bool) {
+// leave gives the slot up after n was charged for k, or given back, or neither.
+func (c *counter) leave(k *Check, ns, n int64) {
 	if c.share != nil {
-		c.note(k, ns, charged)
+		c.note(k, ns, n, n != 0)
 	}
 	c.release()
 	if c.news != 0 {
@@ -277,6 +277,16 @@ func (c *counter) tell(k *Check) {
 	if c.news != 0 {
 		c.table.fleet.push(k.Key, k.Limit, c.news&urgent != 0)
 	}
+}
+
+// lacks returns what rights to ask for, for a check that has none. How many bytes
+// there will be is not known before.
+func (k *Check) lacks() int64 {
+	const some = 64 << 10
+	if k.Limit.Cost == Bytes {
+		return max(k.N, min(some, k.Limit.Count/8), 1)
+	}
+	return max(k.N, 1)
 }
 
 // wantsRights reports whether a check was refused for want of rights that may still

@@ -216,3 +216,41 @@ func TestLimits(t *testing.T) {
 		}
 	}
 }
+
+// TestSharedBytes shares a limit on bytes, exactly: a call begins only while the node has a right, and ends
+// though it may take more than was left. So no more is over than what was under way.
+func TestSharedBytes(t *testing.T) {
+	l := &limiter.Limit{Count: 1 << 20, Window: limiter.Window{Length: 10 * time.Second}, Cost: limiter.Bytes, Accuracy: limiter.Exact}
+	f := newFleet(t, 3, limiter.SharerOptions{}, limiter.Checks)
+	const answer = 4 << 10
+	var spent, waits, calls int
+	step := 0
+	f.run(10*time.Second, func() {
+		if step++; step%50 != 0 { // 200 a second: nearly 8 MiB in all
+			return
+		}
+		n := f.nodes[step/50%3]
+		for range 50 {
+			checks := []limiter.Check{{Limit: l, Key: 1}}
+			ticket, ok := n.limiter.Take(f.time(n), checks)
+			if ok {
+				calls++
+				spent += answer
+				ticket.Settle(f.time(n), limiter.Bytes, answer)
+				return
+			}
+			if !checks[0].Short {
+				return
+			}
+			waits++
+			f.run(100*time.Microsecond, nil)
+		}
+	})
+	t.Logf("%d bytes in %d calls, which waited for %d steps", spent, calls, waits)
+	if over := spent - int(l.Count); over > 3*answer || over < -answer {
+		t.Errorf("%d bytes more than the limit were let pass", over)
+	}
+	if waits > calls/2 {
+		t.Errorf("%d calls waited for %d steps", calls, waits)
+	}
+}

@@ -60,7 +60,7 @@ func (t *Ticket) giveBack(now time.Time, i int, n int64) {
 			return
 		case acquired:
 			one[0].refund(k.Limit, nanos(now), k.when, n)
-			one[0].leave(k, nanos(now), true)
+			one[0].leave(k, nanos(now), -n)
 			return
 		}
 		pause(attempt)

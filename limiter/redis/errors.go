@@ -39,6 +39,7 @@ func causes() []cause {
 		{"ASK", noCluster, otherServer},
 		{"CLUSTERDOWN", noCluster, otherServer},
 		{"CROSSSLOT", noCluster, otherServer},
+		{"ERR Script attempted to access a non local key", noCluster, otherServer},
 		{"NOSCRIPT", "the server forgets the script", "find out who has it do so (SCRIPT FLUSH)"},
 		{"DENIED", "the server takes only connections from its own host (protected-mode)", "set a password, and have it listen on the right addresses"},
 		{"ERR max number of clients", "the server has too many clients", "raise maxclients"},

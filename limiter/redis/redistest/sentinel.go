@@ -82,3 +82,12 @@ func (s *Sentinels) Primary() string {
 	}
 	return ""
 }
+
+// Ask has a server at an address carry out a command.
+func Ask(address string, args ...any) (any, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c := redis.NewClient(&redis.Options{Addr: address, Protocol: 2, DisableIdentity: true, MaxRetries: -1})
+	defer c.Close()
+	return c.Do(ctx, args...).Result()
+}
