@@ -74,7 +74,7 @@ var walls = []wall{
 
 	// The only place that knows them all.
 	{"app", []string{
-		".", "limiter", "policy", "policy/rule", "config", "telemetry", "examples/petstore",
+		".", "limiter", "limiter/redis", "policy", "policy/rule", "config", "telemetry", "examples/petstore",
 		"event", "broker", "broker/amqp", "broker/memory", "broker/nats", "trafficmanager", "trafficmanager/ingest",
 		"gateway", "gateway/http1", "gateway/http2", "gateway/identity", "gateway/listen", "gateway/project", "gateway/upstream", "gateway/uplink",
 	}, []string{"github.com/prometheus/client_golang"}},

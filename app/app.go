@@ -100,12 +100,27 @@ func New(o Options) (*App, error) {
 	if err := a.build(); err != nil {
 		return nil, err
 	}
+	if all := a.sharings(); len(all) > 0 {
+		a.metrics.MustRegister(newSharingMetrics(all))
+	}
 	for _, r := range a.roles {
 		if err := r.start(a.log); err != nil {
 			return nil, err
 		}
 	}
 	return a, nil
+}
+
+// sharings returns how the roles share counters, of those that do.
+func (a *App) sharings() []*sharing {
+	var all []*sharing
+	if a.manager != nil && a.manager.sharing != nil {
+		all = append(all, a.manager.sharing)
+	}
+	if a.gateway != nil && a.gateway.sharing != nil {
+		all = append(all, a.gateway.sharing)
+	}
+	return all
 }
 
 func (a *App) setUpLog() error {
@@ -132,6 +147,11 @@ const stopGrace = 2 * time.Second
 // configuration says, and stops every part in the opposite order of its start.
 func (a *App) Run(ctx context.Context) error {
 	telemetry.AdoptLog(a.log)
+	for _, s := range a.sharings() {
+		if err := s.check(ctx); err != nil {
+			return err
+		}
+	}
 	var d doors
 	if a.gateway != nil {
 		if err := a.openDoors(&d); err != nil {

@@ -20,10 +20,18 @@ type core struct {
 	tokens  *identity.Verifier // nil: there are no issuers
 }
 
-// newCore builds a core without a definition. Its counters' keys are hashed with a
-// seed; events say who is told what it counts. report takes the failures to get an
+// A counting is what a core counts with: its counters, the seed of their keys, who
+// shares them (nil: nobody), and who is told what was counted.
+type counting struct {
+	limiter *limiter.Limiter
+	sharing *sharing
+	seed    limiter.Seed
+	events  gateway.EventOptions
+}
+
+// newCore builds a core without a definition. report takes the failures to get an
 // issuer's keys.
-func newCore(c *config.Config, seed limiter.Seed, events gateway.EventOptions, report func(issuer string, err error)) (*core, error) {
+func newCore(c *config.Config, with counting, report func(issuer string, err error)) (*core, error) {
 	var k core
 	trusted, err := proxies(c)
 	if err != nil {
@@ -35,10 +43,10 @@ func newCore(c *config.Config, seed limiter.Seed, events gateway.EventOptions, r
 	if k.tokens, err = newTokens(c.JWT, report); err != nil {
 		return nil, err
 	}
-	k.gateway, err = gateway.New(gateway.Options{
-		Limiter: limiter.New(limiter.Options{MaxKeys: c.Limiter.MaxKeys}),
-		Seed:    seed,
-		Events:  events,
+	o := gateway.Options{
+		Limiter: with.limiter,
+		Seed:    with.seed,
+		Events:  with.events,
 		Targets: k.targets,
 		Rules:   rule.New(),
 		Authenticator: identity.NewAuthenticator(identity.AuthenticatorOptions{
@@ -50,7 +58,11 @@ func newCore(c *config.Config, seed limiter.Seed, events gateway.EventOptions, r
 		IPv6Bits:    c.ClientAddress.IPv6Bits,
 		Accuracy:    accuracies(c.Accuracies()),
 		AllEventual: c.Shared(config.Gateway) == nil,
-	})
+	}
+	if with.sharing != nil {
+		o.Sharer = with.sharing.sharer
+	}
+	k.gateway, err = gateway.New(o)
 	return &k, err
 }
 

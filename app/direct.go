@@ -21,6 +21,7 @@ type direct struct {
 	head    event.Header // of each batch
 	encoded []byte       // the same
 	refused func(time.Time) *event.RefusedCalls
+	ahead   func() time.Duration // by how much the manager's clock is
 	log     *slog.Logger
 	most    int           // bytes that wait
 	wake    chan struct{} // something waits; holds one
@@ -38,6 +39,7 @@ type direct struct {
 func newDirect(m *trafficmanager.Manager, node string, refused func(time.Time) *event.RefusedCalls, most int, log *slog.Logger) *direct {
 	d := &direct{
 		manager: m, refused: refused, log: log, most: most, wake: make(chan struct{}, 1),
+		ahead: func() time.Duration { return 0 },
 		// Nothing gets lost or comes twice within a process, so nobody looks at Seq;
 		// but without it there is no batch.
 		head: event.Header{Node: node, Incarnation: rand.Uint64() | 1, Seq: 1, Sent: time.Unix(1, 0)},
@@ -75,6 +77,10 @@ func (d *direct) take() []event.Body {
 	return all
 }
 
+// littleAhead is by how much the manager's clock may differ without anything being done
+// about events: those of a window are told as such.
+const littleAhead = 250 * time.Millisecond
+
 // sayEvery is how often the traffic manager is told what the gateway refused.
 const sayEvery = time.Second
 
@@ -99,6 +105,7 @@ func (d *direct) run(ctx context.Context) error {
 
 // say tells what the gateway refused.
 func (d *direct) say(now time.Time) {
+	now = now.Add(d.ahead())
 	h := d.head
 	h.Sent, h.Refused = now, d.refused(now)
 	d.manager.HearLocal(now, &h)
@@ -109,8 +116,14 @@ func (d *direct) count(dec *event.Decoder, body event.Body) {
 	batch := slices.Concat(d.encoded, body)
 	dec.MaxBytes = len(batch)
 	var h event.Header
-	b := d.manager.BeginLocal(time.Now(), &d.head)
-	refused, err := dec.Decode(batch, &h, func(_ int, e *weir.Event) error { return b.Count(e) })
+	ahead := d.ahead()
+	b := d.manager.BeginLocal(time.Now().Add(ahead), &d.head)
+	refused, err := dec.Decode(batch, &h, func(_ int, e *weir.Event) error {
+		if ahead.Abs() > littleAhead && !e.Request.Time.IsZero() {
+			e.Request.Time = e.Request.Time.Add(ahead)
+		}
+		return b.Count(e)
+	})
 	b.Refuse(len(refused))
 	b.End(nil)
 	d.counted.Add(1)

@@ -59,7 +59,8 @@ func (h header) Each(name string, f func(value string) bool) {
 // nobody has called yet, would do with a call at a time. It counts nothing and
 // reaches no backend; if the call has a token, the issuers are asked for their keys.
 func Explain(ctx context.Context, c config.Config, d gateway.Definition, call Call, now time.Time) (gateway.Explanation, error) {
-	k, err := newCore(&c, limiter.NewSeed(), gateway.EventOptions{}, func(string, error) {}) // Load returns what fails
+	with := counting{limiter: newLimiter(&c, nil, limiter.Alone), seed: limiter.NewSeed()}
+	k, err := newCore(&c, with, func(string, error) {}) // Load returns what fails
 	if err != nil {
 		return gateway.Explanation{}, err
 	}

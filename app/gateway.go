@@ -19,8 +19,9 @@ import (
 // traffic managers.
 type gatewayRole struct {
 	role
-	app  *App
-	core *core
+	app     *App
+	core    *core
+	sharing *sharing // of its counters with other gateways; nil: with none
 
 	told       told
 	uplink     *uplink.Uplink // to traffic managers elsewhere; nil: there are none
@@ -48,15 +49,22 @@ func (a *App) buildGateway() error {
 	g := &gatewayRole{app: a, role: role{
 		name: string(config.Gateway), source: a.options.Gateway, reloads: reloadMetrics(config.Gateway),
 	}}
-	seed, events := limiter.NewSeed(), gateway.EventOptions{}
+	shared := c.Shared(config.Gateway)
+	with := counting{limiter: newLimiter(c, shared, limiter.Checks), seed: limiter.NewSeed()}
+	if u != nil || shared != nil {
+		with.seed = limiter.SeedOf(c.FleetSecret())
+	}
 	if u != nil {
-		seed = limiter.SeedOf(c.FleetSecret())
-		events = gateway.EventOptions{
+		with.events = gateway.EventOptions{
 			To: &g.told, Away: g.away, Flush: c.Events.Flush, MaxEvents: c.Events.MaxEvents, Ledger: int(c.Events.Ledger),
 		}
 	}
 	var err error
-	if g.core, err = newCore(c, seed, events, a.reportIssuer); err != nil {
+	if g.sharing, err = newSharing(c, config.Gateway, shared, with.limiter, nil, a.log); err != nil {
+		return err
+	}
+	with.sharing = g.sharing
+	if g.core, err = newCore(c, with, a.reportIssuer); err != nil {
 		return err
 	}
 	g.apply = func(d gateway.Definition) error {
@@ -66,7 +74,7 @@ func (a *App) buildGateway() error {
 	a.gateway = g
 	a.metrics.MustRegister(newGatewayMetrics(g.core.gateway.Stats), g.reloads)
 	if u == nil {
-		if c.Role == config.Gateway {
+		if c.Role == config.Gateway && shared == nil {
 			a.log.Info("the configuration names no traffic manager: this gateway holds limits alone")
 		}
 		return nil
@@ -90,6 +98,7 @@ func (g *gatewayRole) join(c *config.Config, u *config.Uplink) error {
 	}
 	if len(u.Groups) == 0 {
 		g.direct = newDirect(g.app.manager.manager, nodeName(c), g.core.gateway.Refused, int(c.Events.QueueBytes), g.app.log)
+		g.direct.ahead = g.app.manager.sharing.ahead
 		g.told.to = g.direct
 	} else if err := g.joinGroups(c, u, secure); err != nil {
 		return err
@@ -116,6 +125,8 @@ func (g *gatewayRole) join(c *config.Config, u *config.Uplink) error {
 		h := &hearing{carrier: k, secret: secret, gateway: g.core.gateway, into: g.directives, missed: missed, log: g.app.log}
 		if g.uplink != nil {
 			h.skew = g.uplink.Skew
+		} else {
+			h.skew = func(string) (time.Duration, bool) { return g.app.manager.sharing.ahead(), true }
 		}
 		g.hearings = append(g.hearings, h)
 	}
@@ -126,8 +137,9 @@ func (g *gatewayRole) join(c *config.Config, u *config.Uplink) error {
 func (g *gatewayRole) lookUp() {
 	now := time.Now()
 	m := g.app.manager
-	ds, _ := m.manager.Snapshot(now)
-	g.core.gateway.DecideAll(now, m.manager.Issuer(), ds, 0)
+	ahead := m.sharing.ahead()
+	ds, _ := m.manager.Snapshot(now.Add(ahead))
+	g.core.gateway.DecideAll(now, m.manager.Issuer(), ds, ahead)
 	if set := m.set.Load(); set != nil {
 		g.directives.answered(0, said{asked: now, denies: set.Denies(), templates: set.KeyTemplates()})
 	}
@@ -195,7 +207,7 @@ const uplinkGrace = 4 * time.Second
 // services returns what runs of the gateway besides its doors. What tells traffic
 // managers begins before the gateway counts, and so ends after it.
 func (g *gatewayRole) services() []service {
-	var all []service
+	all := g.sharing.services()
 	if g.client != nil {
 		all = append(all, service{"client certificate", g.watchClient, stopGrace})
 	}

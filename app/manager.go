@@ -25,6 +25,7 @@ type managerRole struct {
 	role
 	manager *trafficmanager.Manager
 	limiter *limiter.Limiter
+	sharing *sharing     // of its counters with other traffic managers; nil: with none
 	handler http.Handler // of its endpoints
 	server  *nats.Server // nil: it has no broker in it
 	tellers tellers
@@ -38,7 +39,8 @@ type managerRole struct {
 // buildManager makes a.manager.
 func (a *App) buildManager() error {
 	c := &a.options.Config
-	m := &managerRole{limiter: limiter.New(limiter.Options{MaxKeys: c.Limiter.MaxKeys})}
+	shared := c.Shared(config.TrafficManager)
+	m := &managerRole{limiter: newLimiter(c, shared, limiter.Records)}
 	if err := m.buildTellers(c, a); err != nil {
 		return err
 	}
@@ -47,11 +49,15 @@ func (a *App) buildManager() error {
 	var err error
 	if m.manager, err = trafficmanager.New(trafficmanager.Options{
 		Limiter: m.limiter, Issuer: issuer, ID: id, Publisher: m.tellers, Grace: c.TrafficManager.Grace,
+		Shares: sharesName(c, shared),
 	}); err != nil {
 		return err
 	}
+	if m.sharing, err = newSharing(c, config.TrafficManager, shared, m.limiter, m.manager.Answered, a.log); err != nil {
+		return err
+	}
 	for _, t := range m.tellers {
-		t.again = func() { m.manager.Republish(time.Now()) }
+		t.again = func() { m.manager.Republish(m.sharing.now()) }
 	}
 	m.news = news{issuer: issuer, tellers: m.tellers}
 	if m.handler, err = newEndpoints(c, m, a.log); err != nil {
@@ -103,11 +109,11 @@ func (m *managerRole) buildTellers(c *config.Config, a *App) error {
 
 // apply makes the policies of d those that events are counted by.
 func (m *managerRole) apply(d policy.Definition, seed limiter.Seed, ipv6Bits int) error {
-	set, err := policy.Compile(d, policy.Options{Seed: seed, Compiler: rule.New(), IPv6Bits: ipv6Bits})
+	set, err := policy.Compile(d, policy.Options{Seed: seed, Compiler: rule.New(), IPv6Bits: ipv6Bits, AllEventual: true})
 	if err != nil {
 		return fmt.Errorf("apply policies: %w", err)
 	}
-	now := time.Now()
+	now := m.sharing.now()
 	m.manager.Apply(now, set)
 	m.definition.Store(&d)
 	// Gateways that are told ask at once for all there is: it must be there before.
@@ -121,6 +127,7 @@ func newEndpoints(c *config.Config, m *managerRole, log *slog.Logger) (http.Hand
 		Manager:    m.manager,
 		Definition: m.definition.Load,
 		Users:      []ingest.User{{Name: c.APIM.User, Password: string(c.APIM.Password)}},
+		Now:        m.sharing.now,
 		Log:        log,
 	}
 	if c.Management.ClientCA != "" {
@@ -133,11 +140,13 @@ func newEndpoints(c *config.Config, m *managerRole, log *slog.Logger) (http.Hand
 const (
 	countersSweep = 5 * time.Second
 	managerSweep  = time.Minute
+	// askEach is how often it is asked whether others gave something back.
+	askEach = time.Second
 )
 
 // services returns what runs of the traffic manager besides its endpoints.
 func (m *managerRole) services(a *App) []service {
-	var all []service
+	all := m.sharing.services()
 	if m.server != nil {
 		all = append(all, service{"broker", m.server.Run, stopGrace})
 	}
@@ -152,19 +161,24 @@ func (m *managerRole) services(a *App) []service {
 	return append(all, service{"traffic manager", m.sweep, stopGrace})
 }
 
-// sweep forgets what is over, until ctx is done.
+// sweep forgets what is over, and asks what may have changed, until ctx is done.
 func (m *managerRole) sweep(ctx context.Context) error {
-	counters, decisions := time.NewTicker(countersSweep), time.NewTicker(managerSweep)
+	counters, decisions, again := time.NewTicker(countersSweep), time.NewTicker(managerSweep), time.NewTicker(askEach)
 	defer counters.Stop()
 	defer decisions.Stop()
+	defer again.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case now := <-counters.C:
-			m.limiter.Sweep(now)
-		case now := <-decisions.C:
-			m.manager.Sweep(now)
+		case <-counters.C:
+			m.limiter.Sweep(m.sharing.now())
+		case <-decisions.C:
+			m.manager.Sweep(m.sharing.now())
+		case <-again.C:
+			if m.sharing != nil {
+				m.manager.AskAgain(m.sharing.now(), m.sharing.sharer.Ask)
+			}
 		}
 	}
 }

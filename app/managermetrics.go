@@ -2,7 +2,6 @@ package app
 
 import (
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -61,7 +60,7 @@ func (m *managerMetrics) Describe(c chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (m *managerMetrics) Collect(c chan<- prometheus.Metric) {
 	s := sink{c}
-	now := time.Now()
+	now := m.m.sharing.now()
 	t := m.m.manager.Stats(now)
 	for _, e := range []struct {
 		result string

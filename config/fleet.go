@@ -17,7 +17,7 @@ func (Secret) MarshalText() ([]byte, error) { return []byte("(secret)"), nil }
 // Node is the section node.
 type Node struct {
 	Name   string `toml:"name" doc:"The node's name in logs, events and decisions. Empty is the name of the host."`
-	Secret Secret `toml:"secret" doc:"What all gateways and traffic managers of a fleet have in common, 16 characters at least: it signs decisions, and keys are hashed with it. Empty, it follows from user and password of events, which all of them have in common too."`
+	Secret Secret `toml:"secret" doc:"What all gateways and traffic managers of a fleet have in common, 16 characters at least: it signs decisions, and keys are hashed with it. Empty, it follows from user and password of events, which all of them have in common too; of gateways that only share counters, from those of the store."`
 	Data   string `toml:"data" kind:"file" doc:"Folder of what the node makes for itself and keeps: its certificate."`
 }
 

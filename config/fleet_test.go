@@ -206,6 +206,16 @@ func TestFleetSecret(t *testing.T) {
 			t.Errorf("%s has another secret than its traffic manager", name)
 		}
 	}
+	// Gateways that only share counters have the store's credentials in common.
+	share := "[apim.distributed_throttling]\nenable = true\n[apim.distributed_throttling.keyvalue_store]\nhost = \"kv\"\nuser = \"u\"\n"
+	one, two := parse(t, Gateway, share+"password = \"s3cret\"\n"), parse(t, Microgateway, share+"password = \"s3cret\"\n")
+	third := parse(t, Gateway, share+"password = \"s3cret2\"\n")
+	if !bytes.Equal(one.FleetSecret(), two.FleetSecret()) {
+		t.Error("gateways with the same store have different secrets")
+	}
+	if bytes.Equal(one.FleetSecret(), third.FleetSecret()) || bytes.Equal(one.FleetSecret(), manager.FleetSecret()) {
+		t.Error("gateways with different stores have the same secret")
+	}
 	for name, c := range map[string]*Config{"another password": &other, "a secret of its own": &own} {
 		if bytes.Equal(c.FleetSecret(), manager.FleetSecret()) {
 			t.Errorf("%s: the secret is the same", name)

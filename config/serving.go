@@ -19,12 +19,17 @@ func (c *Config) EventLogin() Login {
 }
 
 // FleetSecret returns what all nodes of the fleet have in common: node.secret or,
-// without it, what follows from the user and the password of events.
+// without it, what follows from the user and the password of events or, of gateways that
+// only share counters, from those of the store.
 func (c *Config) FleetSecret() []byte {
 	if c.Node.Secret != "" {
 		return []byte("weir fleet secret\x00" + string(c.Node.Secret))
 	}
 	l := c.EventLogin()
+	if s := c.Shared(Gateway); s != nil && l == (Login{}) {
+		l = s.Store.Login
+		return []byte("weir fleet store\x00" + l.User + "\x00" + string(l.Password))
+	}
 	return []byte("weir fleet login\x00" + l.User + "\x00" + string(l.Password))
 }
 
