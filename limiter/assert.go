@@ -235,8 +235,13 @@ func (ln *lane) assertBucket(e *entry, c *counter, news uint8, all bool, local, 
 	a := Assertion{
 		Limit: l.depth(), Rate: max(l.Count, 1), Period: l.rateTime(), Missing: c.slot.spent, Register: e.base + mine,
 	}
+	leases := c.table.fleet.leases(l)
+	first := e.seq == 0 && mine > 0 && !leases
+	if first { // what others have is not known: this comes on top of it, in the next batch
+		mine, a.Register, a.Missing = 0, 0, 0
+	}
 	var renew bool
-	if c.table.fleet.leases(l) {
+	if leases {
 		held := max(sh.rights-mine, 0)
 		if held > 0 && now >= sh.until {
 			e.base += held // the store takes it for spent
@@ -249,10 +254,13 @@ func (ln *lane) assertBucket(e *entry, c *counter, news uint8, all bool, local, 
 		a.Register = e.base + sh.rights
 		renew = a.Held > 0 && now >= sh.until-leaseTime/2
 	}
-	if !all && a.Want == 0 && !renew && a.Register == e.register && news&stale == 0 {
+	if !all && !first && a.Want == 0 && !renew && a.Register == e.register && news&stale == 0 {
 		return
 	}
 	e.register, e.window = a.Register, 0
 	e.gone = addSat(addSat(now, l.fillTime(l.depth())), int64(time.Minute))
 	ln.tell(e, current, mine, a)
+	if first {
+		ln.add(e)
+	}
 }
