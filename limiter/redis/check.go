@@ -19,6 +19,7 @@ import (
 // A Level says how bad a [Finding] is.
 type Level uint8
 
+// The levels.
 const (
 	OK      Level = iota // as it should be
 	Info                 // worth knowing

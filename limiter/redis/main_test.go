@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"context"
+	"flag"
 	"testing"
 	"time"
 
@@ -11,7 +12,13 @@ import (
 	"github.com/weir-project/weir/limiter/redis"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// These tests wait more than they compute: more of them than processors.
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set("16") // it is a number
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const hour = int64(time.Hour)
 

@@ -3,6 +3,7 @@ package redis
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/weir-project/weir/limiter"
@@ -92,8 +93,8 @@ func (r *request) window(a *limiter.Assertion) {
 // shape returns the number of a window's shape, counted from one.
 func (r *request) shape(a *limiter.Assertion) uint16 {
 	s := shape{a.Begin, a.End, max(a.Keep, 0), max(a.Before, 0)}
-	for i := len(r.known) - 1; i >= 0; i-- {
-		if r.known[i] == s {
+	for i, known := range slices.Backward(r.known) {
+		if known == s {
 			return uint16(i + 1)
 		}
 	}

@@ -88,17 +88,20 @@ func (s *Store) ask(ctx context.Context, sentinel string) (string, error) {
 	c := s.sentinel(ctx, sentinel)
 	defer c.Close()
 	at, err := c.GetMasterAddrByName(ctx, s.options.SentinelMaster).Result()
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err() // with which the connection was closed
+	}
 	switch {
 	case errors.Is(err, redis.Nil):
-		return "", fmt.Errorf("Sentinel %s knows no primary of that name", sentinel)
+		return "", fmt.Errorf("sentinel %s knows no primary of that name", sentinel)
 	case err != nil:
-		return "", fmt.Errorf("Sentinel %s: %w", sentinel, explain(err))
+		return "", fmt.Errorf("sentinel %s: %w", sentinel, explain(err))
 	case len(at) != 2:
-		return "", fmt.Errorf("Sentinel %s: %w: it says %.40q", sentinel, errNoRedis, at)
+		return "", fmt.Errorf("sentinel %s: %w: it says %.40q", sentinel, errNoRedis, at)
 	}
 	address := net.JoinHostPort(at[0], at[1])
 	if validateAddress(address) != nil {
-		return "", fmt.Errorf("Sentinel %s: %w: it says %.40q", sentinel, errNoRedis, at)
+		return "", fmt.Errorf("sentinel %s: %w: it says %.40q", sentinel, errNoRedis, at)
 	}
 	return address, nil
 }
