@@ -368,6 +368,7 @@ func TestTransportFaults(t *testing.T) {
 func TestNoBroker(t *testing.T) {
 	for _, tt := range []struct{ says, want string }{
 		{"INFO {\"server_id\":\"x\"}\r\n", "what it says is not AMQP 0-9-1"},
+		{"INFO {\"server_id\":\"x\"}\r\n-ERR 'Unknown Protocol Operation'\r\n", "what it says is not AMQP 0-9-1"},
 		{"HTTP/1.1 400 Bad Request\r\n\r\n", "what it says is not AMQP 0-9-1"},
 		{"", "it has hung up"},
 	} {

@@ -58,6 +58,9 @@ func (t *Transport) connect(ctx context.Context, circle *link.Circle, set func(*
 	return s, err
 }
 
+// errForeign is what is meant by frames that can't be read.
+var errForeign = errors.New("what it says is not AMQP 0-9-1")
+
 // errLogin is what is meant by brokers that hang up in the login.
 var errLogin = link.Refused(errors.New("it refuses the user or the password"))
 
@@ -133,6 +136,9 @@ func (t *Transport) open(w *wire, b broker.Broker, set func(*session) error) (*s
 	if err != nil {
 		if cause := w.cause(); link.IsRefused(cause) {
 			return nil, cause
+		}
+		if !w.speaks() {
+			return nil, errForeign
 		}
 		return nil, plain(err)
 	}
@@ -267,7 +273,7 @@ func plain(err error) error {
 	case !e.Server && strings.Contains(e.Reason, "i/o timeout"):
 		return errors.New("it does not answer any more")
 	case !e.Server && strings.Contains(e.Reason, "frame"): // that can't be read
-		return errors.New("what it says is not AMQP 0-9-1")
+		return errForeign
 	case !e.Server && e.Reason == io.EOF.Error():
 		return errors.New("it has hung up")
 	case !e.Server:

@@ -17,6 +17,8 @@ type wire struct {
 	mu   sync.Mutex
 	last time.Time // a deadline that was set; zero: none
 	err  error     // of the last Read, if it failed
+	// What was read is of another protocol.
+	foreign bool
 }
 
 func newWire(c net.Conn, patience time.Duration) *wire {
@@ -26,10 +28,13 @@ func newWire(c net.Conn, patience time.Duration) *wire {
 // Read implements net.Conn. It is for one goroutine.
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.guard.Read(p)
-	if err != nil {
+	if err != nil || w.guard.foreign {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.err = err
+		w.foreign = w.guard.foreign
+		if err != nil {
+			w.err = err
+		}
 	}
 	return n, err
 }
@@ -40,6 +45,14 @@ func (w *wire) cause() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err
+}
+
+// speaks reports whether what was read may be AMQP 0-9-1. The client tells so too, but
+// not if the other side has hung up before it looked.
+func (w *wire) speaks() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.foreign
 }
 
 // Write implements net.Conn.
