@@ -64,6 +64,31 @@ func TestDirect(t *testing.T) {
 	}
 }
 
+// TestDirectByAnotherClock has a manager count by a clock that is ahead: events are as old
+// by it as they are.
+func TestDirectByAnotherClock(t *testing.T) {
+	m, err := trafficmanager.New(trafficmanager.Options{Limiter: limiter.New(limiter.Options{}), Issuer: "tm-1", ID: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := policy.Compile(policy.Definition{Policies: append(policy.Defaults(), few(10))}, policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := func() time.Time { return time.Now().Add(time.Hour) }
+	m.Apply(now(), set)
+	d := newDirect(m, "node", func(time.Time) *event.RefusedCalls { return &event.RefusedCalls{} }, 1<<20, quietly)
+	d.ahead = func() time.Duration { return time.Hour }
+	d.Events(0, body(1))
+	var dec event.Decoder
+	for _, b := range d.take() {
+		d.count(&dec, b)
+	}
+	if s := m.Stats(now()); s.Counted != 1 || s.Late != 0 {
+		t.Errorf("%d counted, %d late", s.Counted, s.Late)
+	}
+}
+
 func TestDirectIsBounded(t *testing.T) {
 	b := body(1)
 	d := newDirect(nil, "node", nil, 3*len(b), quietly)
