@@ -82,8 +82,11 @@ var walls = []wall{
 	// A load of requests, and what becomes of them.
 	{"load", []string{"gateway/listen/socket"}, nil},
 
+	// What is looked at to find out why a node does not work.
+	{"doctor", []string{".", "app", "broker", "config", "event", "limiter", "limiter/redis"}, nil},
+
 	// Thin: commands, and the process around them.
-	{"cli", []string{".", "app", "config", "gateway", "gateway/project", "load"}, []string{"github.com/spf13/cobra", "golang.org/x/sys"}},
+	{"cli", []string{".", "app", "config", "doctor", "gateway", "gateway/project", "load"}, []string{"github.com/spf13/cobra", "golang.org/x/sys"}},
 	{"cmd/weir", []string{"cli"}, nil},
 	{"examples/petstore", nil, nil},
 
