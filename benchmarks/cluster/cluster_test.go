@@ -132,3 +132,25 @@ func TestInaccuracy(t *testing.T) {
 		}
 	}
 }
+
+// What the demo prints of each limit: admitted, refused, and by how much it was
+// exceeded in its worst window.
+func TestWriteDemo(t *testing.T) {
+	l := &limit{name: "Ten", level: application, count: 10, per: time.Minute, rate: 60}
+	r := &load.Result{Total: load.Count{Admitted: 23, Refused: 97, Failed: 1}, Windows: []load.Window{
+		{Whole: true, Count: load.Count{Admitted: 10, Refused: 50}},
+		{Whole: true, Count: load.Count{Admitted: 13, Refused: 47, Failed: 1}},
+	}}
+	var b strings.Builder
+	if err := writeDemo(&b, []*limit{l}, []*load.Result{r}); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(b.String(), "\n")
+	if len(lines) < 2 || strings.TrimRight(lines[0], " ") != lines[0] {
+		t.Fatalf("printed %q", b.String())
+	}
+	want := "application 10 per 1m 121 23 97 1 2 10, 13 3 (30.00 %)"
+	if got := strings.Join(strings.Fields(lines[1]), " "); got != want {
+		t.Errorf("printed %q, want %q", got, want)
+	}
+}

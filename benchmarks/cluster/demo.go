@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -42,7 +43,7 @@ func demo(ctx context.Context, s *settings) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := writeDemo(limits, results); err != nil {
+	if err := writeDemo(os.Stdout, limits, results); err != nil {
 		return err
 	}
 	if s.hold && ctx.Err() == nil {
@@ -163,8 +164,8 @@ func showProgress(loads []*load.Load, duration time.Duration, done <-chan struct
 }
 
 // writeDemo prints what came of each limit.
-func writeDemo(limits []*limit, results []*load.Result) error {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+func writeDemo(to io.Writer, limits []*limit, results []*load.Result) error {
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "LEVEL\tLIMIT\tSENT\tADMITTED\tREFUSED\tERRORS\tWINDOWS\tADMITTED IN EACH\tOVERSHOOT")
 	for i, r := range results {
 		l := limits[i]
@@ -175,7 +176,7 @@ func writeDemo(limits []*limit, results []*load.Result) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	writeDoubts(os.Stdout, limits, results)
+	writeDoubts(to, limits, results)
 	return nil
 }
 
