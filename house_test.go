@@ -92,6 +92,7 @@ var walls = []wall{
 
 	// Tests only: they have no production code beyond a package comment.
 	{"sim", nil, nil},
+	{"sim/faults", nil, nil},
 	{"test", nil, nil},
 }
 
