@@ -2,9 +2,11 @@ package redis_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -277,6 +279,26 @@ func TestFollow(t *testing.T) {
 	if at := f.replica.Info("role"); at != "master" {
 		t.Errorf("the former replica is a %s", at)
 	}
+}
+
+// TestFollowAway has a Sentinel name another primary, while the old one still answers
+// and takes itself for one.
+func TestFollowAway(t *testing.T) {
+	t.Parallel()
+	first, second := redistest.Start(t, redistest.Options{}), redistest.Start(t, redistest.Options{})
+	var at atomic.Pointer[redistest.Server]
+	at.Store(first)
+	sentinel := startServer(t, func() string {
+		return fmt.Sprintf("*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%s\r\n", len(at.Load().Port()), at.Load().Port())
+	}, false)
+	s := open(t, redis.Options{SentinelMaster: redistest.Master, SentinelAddresses: []string{sentinel}})
+	run(t, s)
+	before, _ := share(t, s, 1, of(1, 1, 5, 0))
+	at.Store(second)
+	redistest.Until(t, 5*time.Second, "the store follows", func() bool {
+		b, err := try(t, s, 1, of(1, 0, 0, 0), time.Second)
+		return err == nil && b.Epoch != before.Epoch
+	})
 }
 
 // TestSentinelsAway asks Sentinels of which some or all are no help.

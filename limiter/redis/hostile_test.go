@@ -17,11 +17,16 @@ import (
 // to HELLO as old servers do.
 type liar struct {
 	net.Listener
-	answer string
+	answer func() string
 	all    sync.WaitGroup
 }
 
 func startLiar(t *testing.T, answer string, close bool) string {
+	t.Helper()
+	return startServer(t, func() string { return answer }, close)
+}
+
+func startServer(t *testing.T, answer func() string, close bool) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -80,7 +85,7 @@ func (s *liar) serve(c net.Conn, close bool) {
 		if close {
 			return
 		}
-		_, _ = c.Write([]byte(s.answer))
+		_, _ = c.Write([]byte(s.answer()))
 	}
 }
 

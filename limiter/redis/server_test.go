@@ -59,6 +59,23 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// TestKept has a window be kept for longer than it was at first.
+func TestKept(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	s := open(t, redis.Options{Addr: server.Addr})
+	for i, keep := range []int64{0, 9 * hour, hour} {
+		a := of(1, uint64(i)+1, 5, 0)
+		a.Keep = keep
+		b, _ := share(t, s, 1, a)
+		want := []int64{0, 9 * hour, 9 * hour}[i] + a.End - b.Now
+		left, _ := server.Do(t, "PTTL", server.Do(t, "KEYS", "weir:w*").([]any)[0]).(int64)
+		if d := time.Duration(want) - time.Duration(left)*time.Millisecond; d.Abs() > time.Minute {
+			t.Errorf("kept for %d: it expires after %d ms, want %v", keep, left, time.Duration(want))
+		}
+	}
+}
+
 // TestForgottenScript has the server forget the script.
 func TestForgottenScript(t *testing.T) {
 	t.Parallel()
@@ -118,6 +135,8 @@ func TestRefused(t *testing.T) {
 	server.Do(t, acl...)
 	replica := redistest.Start(t, redistest.Options{Of: server})
 	server.AwaitReplicas(t, 1)
+	share(t, open(t, redis.Options{Addr: server.Addr}), 1, of(1, 1, 5, 0)) // of which the replica knows
+	server.Do(t, "WAIT", 1, 5000)
 	cluster := redistest.Start(t, redistest.Options{Args: []string{"--cluster-enabled", "yes"}})
 	secret := redistest.Start(t, redistest.Options{TLS: true})
 	for _, test := range []struct {

@@ -327,20 +327,21 @@ local function bucket()
   return APPLIED, missing, 0, granted
 end
 
-local answers, kinds, keys = {}, {}, {}
+local answers, kinds, keys, kind = {}, {}, {}, {}
 for i = 1, shapes do
   kinds[i] = shape()
 end
 local stem, begin = prefix .. 'w', at
 for i = 1, windows do
-  keys[i] = stem .. sub(batch, at, at + 15) .. kinds[unpack('<I2', batch, at + 16)].ends
+  kind[i] = kinds[unpack('<I2', batch, at + 16)]
+  keys[i] = stem .. sub(batch, at, at + 15) .. kind[i].ends
   at = at + 47
 end
 if windows > 0 then
   local records = call('MGET', spread(keys))
   at = begin
   for i = 1, windows do
-    answers[i] = pack('<BI7I7I7', window(keys[i], records[i], kinds[unpack('<I2', batch, at + 16)]))
+    answers[i] = pack('<BI7I7I7', window(keys[i], records[i], kind[i]))
     at = at + 47
   end
 end
