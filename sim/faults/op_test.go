@@ -94,18 +94,29 @@ func (w *world) newOp(r *run) *op {
 // keyOf returns the key of a subject.
 func keyOf(subject int) limiter.Key { return limiter.Key(1000 + subject) }
 
+// anyClient returns one of those that are awake, or the first.
 func (w *world) anyClient() *client {
 	var all float64
 	for i := range w.plan.clients {
-		all += w.plan.clients[i].weight
+		if c := &w.plan.clients[i]; c.awake(w.now) {
+			all += c.weight
+		}
 	}
 	x := w.chance.Float64() * all
 	for i := range w.plan.clients {
-		if x -= w.plan.clients[i].weight; x < 0 {
-			return &w.plan.clients[i]
+		c := &w.plan.clients[i]
+		if !c.awake(w.now) {
+			continue
+		}
+		if x -= c.weight; x < 0 {
+			return c
 		}
 	}
 	return &w.plan.clients[0]
+}
+
+func (c *client) awake(now int64) bool {
+	return c.sleeps == 0 || now%(c.wakes+c.sleeps) < c.wakes
 }
 
 // begin reads the clock and goes on with the request, at once or when it goes on.

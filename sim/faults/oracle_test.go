@@ -162,6 +162,7 @@ func describe(op *op) string {
 func (o *oracle) spend(t *tally, c *cell, s *stake, n int64) {
 	s.spent += n
 	c.sum += n
+	c.faulty = c.faulty || o.world.faulty > 0
 	switch {
 	case t.algorithm != limiter.FixedWindow:
 	case c.sum < c.limit+c.lostUntold:

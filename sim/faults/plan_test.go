@@ -84,6 +84,8 @@ type client struct {
 	subjects []int
 	heavy    bool // some of its requests count more than once
 	bytes    bool // the size of its answers is counted
+	// It makes requests for some time, and none for another; zero: it never stops.
+	wakes, sleeps int64
 }
 
 // newPlan returns the plan of a seed.
@@ -184,6 +186,9 @@ func (p *plan) newLimit(c chance) *limiter.Limit {
 func (p *plan) chooseClients(c chance) {
 	for range 1 + c.IntN(5) {
 		cl := client{weight: float64(c.spread(1, 100)), heavy: c.of(0.2)}
+		if c.of(0.3) {
+			cl.wakes, cl.sleeps = c.spread(second, 10*second), c.spread(second, 30*second)
+		}
 		for _, l := range p.limits {
 			if !c.of(0.6) && len(p.limits) > 1 {
 				continue

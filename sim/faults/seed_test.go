@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/weir-project/weir/limiter"
 )
 
 // What the long run, and the replay of a seed, are asked for with.
@@ -51,6 +53,7 @@ func TestSeeds(t *testing.T) {
 		}
 	}
 	began := time.Now()
+	var windows coverage
 	var next, made, seeds, offered, unused, wrong atomic.Int64
 	var all sync.WaitGroup
 	next.Store(int64(*flagFrom) - 1)
@@ -61,6 +64,7 @@ func TestSeeds(t *testing.T) {
 				w := runSeed(seed, nil)
 				made.Add(w.steps)
 				seeds.Add(1)
+				windows.add(w.oracle)
 				offered.Add(w.oracle.offered)
 				unused.Add(w.oracle.unused)
 				if w.oracle.wrong != nil && wrong.Add(1) <= 20 {
@@ -70,6 +74,8 @@ func TestSeeds(t *testing.T) {
 		})
 	}
 	all.Wait()
+	t.Logf("windows of exact limits: %d, spent in full: %d, with a fault meanwhile: %d, of these spent in full: %d, excused: %d",
+		windows.all.Load(), windows.spent.Load(), windows.faulty.Load(), windows.both.Load(), windows.excused.Load())
 	if n := offered.Load(); n > 0 {
 		t.Logf("exact limits in good health: %d of %d units were left unused (%.3f %%)", unused.Load(), n, 100*float64(unused.Load())/float64(n))
 	}
@@ -123,6 +129,35 @@ func TestReplay(t *testing.T) {
 		a, b := runSeed(seed, nil), runSeed(seed, io.Discard)
 		if a.history.hash != b.history.hash || a.steps != b.steps {
 			t.Errorf("seed %d: history %x of %d steps, then %x of %d", seed, a.history.hash, a.steps, b.history.hash, b.steps)
+		}
+	}
+}
+
+// A coverage counts windows of exact limits: what the oracle looked at.
+type coverage struct{ all, spent, faulty, both, excused atomic.Int64 }
+
+func (v *coverage) add(o *oracle) {
+	for _, ts := range o.tallies {
+		for _, t := range ts {
+			if !t.exact || t.algorithm != limiter.FixedWindow {
+				continue
+			}
+			for _, c := range t.cells {
+				spent := c.limit > 0 && c.sum >= c.limit-c.limit/100-1
+				v.all.Add(1)
+				if spent {
+					v.spent.Add(1)
+				}
+				if c.faulty {
+					v.faulty.Add(1)
+				}
+				if c.faulty && spent && !c.lax {
+					v.both.Add(1)
+				}
+				if c.excuse > 0 {
+					v.excused.Add(1)
+				}
+			}
 		}
 	}
 }

@@ -45,6 +45,7 @@ type cell struct {
 	lax        bool  // nodes were on their own, or what counts is known too late
 	episodes   int64 // of nodes that lost the store
 	wanted     int64 // what was refused in the last tenth of it
+	faulty     bool  // something was wrong while it was spent
 	judged     bool  // what was left of it has been looked at
 	stakes     []*stake
 }
