@@ -53,17 +53,17 @@ func (ln *lane) assert(e *entry, local, now int64) {
 		e.again = false
 		return
 	}
-	c.roll(e.limit, now)
 	sh := c.share
 	news := sh.state
 	sh.state = 0
+	if news&fresh != 0 && news&known == 0 && e.limit.Algorithm == FixedWindow {
+		// It was forgotten when its window was over, and is back in that window.
+		c.slot.spent = addSat(c.slot.spent, e.spentIn(sh.window))
+	}
+	c.roll(e.limit, now)
 	e.since, sh.since = sh.since, 0
 	all := e.again || news&again != 0
 	e.again = false
-	if news&fresh != 0 && news&known == 0 && e.limit.Algorithm == FixedWindow {
-		// It was forgotten, since nothing was spent, and is back in its old window.
-		c.slot.spent = addSat(c.slot.spent, e.spentIn(sh.window))
-	}
 	if e.limit.Algorithm == TokenBucket {
 		ln.assertBucket(e, &c, news, all, local, now)
 	} else {
@@ -78,9 +78,9 @@ func (e *entry) spentIn(window int64) int64 {
 	case 0:
 		return 0
 	case e.window:
-		return e.register
+		return e.spent
 	case e.closed.window:
-		return e.closed.register
+		return e.closed.spent
 	}
 	return 0
 }
@@ -140,9 +140,9 @@ func (ln *lane) assertWindow(e *entry, c *counter, news uint8, all bool, local, 
 			ln.assertComing(e, c, all, local, now)
 		}
 	}
-	is := told{begin, sh.window, a.Register}
+	is := told{begin: begin, window: sh.window, register: a.Register, spent: mine}
 	doubt := news&stale != 0 || leases && sh.rights > mine && now-sh.seen >= refresh
-	if !all && a.Want == 0 && is == e.told && !doubt {
+	if !all && a.Want == 0 && is.same(e.told) && !doubt {
 		return
 	}
 	if a.Want == 0 && a.Register == 0 && e.window != sh.window && leases {
@@ -168,10 +168,14 @@ func (c *counter) begins(l *Limit) int64 {
 func (ln *lane) assertClosed(e *entry, sh *share, all bool, now int64) {
 	switch {
 	case sh.closedWindow != 0:
-		t := told{window: sh.closedWindow, register: sh.closed}
-		t.begin, _ = e.limit.Window.bounds(t.window - 1)
+		t := told{window: sh.closedWindow, register: sh.closed, spent: sh.closed}
+		var end int64
+		t.begin, end = e.limit.Window.bounds(t.window - 1)
 		sh.closedWindow = 0
-		if all || t != e.told {
+		if end != t.window {
+			break // it was another limit's
+		}
+		if all || !t.same(e.told) {
 			ln.assertTold(e, t)
 		}
 		e.closed = t
@@ -196,8 +200,9 @@ func (ln *lane) assertBuckets(e *entry, c *counter, all bool) {
 		from = oldest
 	}
 	for b := from; b < r.head; b++ {
-		t := told{begin: b * r.width, window: (b + 1) * r.width, register: r.buckets[b&(ringSize-1)]}
-		if t == e.told || t.register == 0 && t.window != e.window {
+		n := r.buckets[b&(ringSize-1)]
+		t := told{begin: b * r.width, window: (b + 1) * r.width, register: n, spent: n}
+		if t.same(e.told) || t.register == 0 && t.window != e.window {
 			continue
 		}
 		ln.assertTold(e, t)

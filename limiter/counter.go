@@ -278,6 +278,6 @@ func (c *counter) idle(ns int64) bool {
 		return c.slot.spent == 0 || c.slot.ends(c.meta) <= ns
 	}
 	// What has not been told stays for a while.
-	return sh.state&dirty == 0 && (c.slot.spent == 0 && sh.others == 0 && sh.rights == 0 || c.slot.ends(c.meta) <= ns) ||
+	return c.isTold(sh) && (c.slot.spent == 0 && sh.others == 0 && sh.rights == 0 || c.slot.ends(c.meta) <= ns) ||
 		addSat(c.slot.ends(c.meta), untold) <= ns
 }

@@ -72,8 +72,14 @@ type entry struct {
 	gone  int64 // when nothing of it matters any more
 }
 
-// A told is a register of a window, as the store was told.
-type told struct{ begin, window, register int64 }
+// A told is a register of a window, as the store was told; spent is what of it was
+// spent then.
+type told struct{ begin, window, register, spent int64 }
+
+// same reports whether the store would learn nothing new from t after o.
+func (t told) same(o told) bool {
+	return t.begin == o.begin && t.window == o.window && t.register == o.register
+}
 
 func newLane(s *Sharer, i int) *lane {
 	return &lane{sharer: s, first: i == 0, wake: make(chan struct{}, 1), entries: map[Key]*entry{}}

@@ -150,15 +150,11 @@ func (l *Limiter) takeAll(ns int64, checks []Check, counters []counter, charge b
 			k.when = counters[i].charge(k.Limit, ns, max(k.N, 0))
 		}
 	}
-	var news bool
 	for i := range counters {
 		k, c := &checks[i], &counters[i]
 		c.report(k, c.left(k.Limit, ns), ns)
-		if c.share != nil {
-			c.note(k, ns, k.N, refused < 0 && charge)
-			news = news || c.news != 0
-		}
 	}
+	news := l.fleet != nil && noteAll(checks, counters, ns, refused < 0 && charge)
 	for i := range counters {
 		counters[i].release()
 	}

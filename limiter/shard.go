@@ -169,7 +169,7 @@ func (c *counter) loss(ns int64) loss {
 		return loss{}
 	}
 	l := loss{use: c.meta & useMask}
-	if sh := c.sideShare(); sh != nil && (sh.others > 0 || sh.rights > 0 || sh.state&dirty != 0) {
+	if sh := c.sideShare(); sh != nil && (sh.others > 0 || sh.rights > 0 || !c.isTold(sh)) {
 		l.use = useMask
 	}
 	l.spent = uint64(portionOf(c.slot.spent, capacity(c.meta)))*uint64((c.slot.ends(c.meta)-ns)>>16) + 1

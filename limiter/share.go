@@ -96,15 +96,22 @@ func (f *fleet) push(key Key, l *Limit, urgent bool) {
 }
 
 // mine returns what this node has spent of what its register is about.
-func (c *counter) mine() int64 {
+func (c *counter) mine() int64 { return c.mineOf(c.share) }
+
+func (c *counter) mineOf(sh *share) int64 {
 	switch kind(c.meta) {
 	case SlidingWindow:
 		r := c.ring()
 		return r.buckets[r.head&(ringSize-1)]
 	case TokenBucket:
-		return c.share.own
+		return sh.own
 	}
 	return c.slot.spent
+}
+
+// isTold reports whether the store knows all that was spent, as far as it is to.
+func (c *counter) isTold(sh *share) bool {
+	return sh.state&dirty == 0 && sh.closedWindow == 0 && sh.told == c.mineOf(sh)
 }
 
 // turn makes the share one of the window that holds now, where that has changed;
@@ -223,6 +230,31 @@ func (c *counter) chargeShared(l *Limit, n int64) int64 {
 // refresh is for how long a node that refuses because of others takes for true what it
 // was told of them.
 const refresh = int64(500e6)
+
+// noteAll notes what has become of a Take. Rights to pass one limit are of no use to who
+// cannot pass another: then they are not asked for.
+func noteAll(checks []Check, counters []counter, ns int64, charged bool) (news bool) {
+	stop := 0 // checks that refuse, whatever rights the node has
+	for i := range checks {
+		if checks[i].stops() {
+			stop++
+		}
+	}
+	for i := range counters {
+		k, c := &checks[i], &counters[i]
+		if c.share == nil {
+			continue
+		}
+		if others := stop > 1 || stop == 1 && !k.stops(); others && c.table.fleet.leases(k.Limit) {
+			continue
+		}
+		c.note(k, ns, k.N, charged)
+		news = news || c.news != 0
+	}
+	return news
+}
+
+func (k *Check) stops() bool { return k.Over && !k.Short && !k.Limit.Shadow }
 
 // note takes down for the sharer what has become of a check that asked for n: c must be told
 // to the store, or more rights be asked for.

@@ -56,7 +56,7 @@ const resolution = int64(time.Microsecond)
 func (c *storeClock) learn(store, sent, came int64) (slack int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	most, least := store+resolution-sent, store-came
+	most, least := store+resolution-sent+max(came-sent, 0)/drift, store-came
 	was := c.bound.Load()
 	offset := was.over(came)
 	if was == nil || offset > most || offset < least { // or the store's clock has been set
