@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/weir-project/weir"
+	"github.com/weir-project/weir/limiter"
+	"github.com/weir-project/weir/policy"
 )
 
 const levels = int(weir.LevelBackend) + 1
@@ -72,4 +74,23 @@ func (g *Gateway) Stats() Stats {
 		s.Applied = now.applied
 	}
 	return s
+}
+
+// Source returns where a limit comes from, nil if it is none of the definition in force.
+// It is safe for concurrent use.
+func (g *Gateway) Source(l *limiter.Limit) *policy.Source {
+	if now := g.snapshot.Load(); now != nil {
+		return now.set.Source(l)
+	}
+	return nil
+}
+
+// Decided returns how many calls a limit or a deny policy has let pass or refused since
+// the start.
+func (s *Stats) Decided() uint64 {
+	n := s.Forwarded
+	for _, refused := range s.Refused {
+		n += refused
+	}
+	return n
 }

@@ -26,6 +26,7 @@ func Compile(d Definition, o Options) (*Set, error) {
 		applications:  make(map[string]*plan),
 		backends:      make(map[api]*backend, len(d.Backends)),
 		told:          make(map[toldKey]*bound),
+		sources:       make(map[*limiter.Limit]*Source),
 	}}
 	if o.IPv6Bits == 0 {
 		c.set.ipv6Bits = 64
@@ -189,6 +190,7 @@ func (c *compiler) bound(level weir.Level, per Per, group int, policy string, l 
 		Name: item[:strings.LastIndex(item, `";q=`)+1], Item: item,
 		form: form{per: per, ipv6Bits: c.set.ipv6Bits},
 	}
+	c.set.sources[&b.limit] = &b.source
 	return b
 }
 

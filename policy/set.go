@@ -51,6 +51,7 @@ type Set struct {
 	denied        []Deny // what denies was compiled from
 
 	told    map[toldKey]*bound
+	sources map[*limiter.Limit]*Source
 	windows []limiter.Window
 	lossy   bool
 	fields  weir.Fields
@@ -115,6 +116,10 @@ func (s *Set) names(k Kind, name string) bool {
 	}
 	return ok
 }
+
+// Source returns where the checks of a limit come from, nil if l is none of s. A limit is
+// told by its address: another Set has limits of its own, even if it says the same.
+func (s *Set) Source(l *limiter.Limit) *Source { return s.sources[l] }
 
 // Has reports whether a tier can be asked for: whether it is Unlimited, empty, or
 // the name of a policy of kind k. A request of any other tier is refused.

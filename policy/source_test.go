@@ -29,6 +29,46 @@ func TestSourceNames(t *testing.T) {
 	}
 }
 
+// Each limit that a check has knows its source, also under deny policies that came later;
+// and no Set knows another's.
+func TestSourcesOfLimits(t *testing.T) {
+	d := Definition{
+		Policies: []Policy{
+			{Kind: Advanced, Name: "Wide", Limit: perMinute(9), Groups: []Group{
+				{Conditions: []Condition{{Query: &ValueCondition{Name: "a", Pattern: "x"}}}, Limit: perMinute(1)},
+			}},
+			{Kind: Subscription, Name: "Gold", Limit: perMinute(5), Burst: perMinute(2)},
+			{Kind: Application, Name: "Many", Limit: perMinute(50)},
+		},
+		Rules:    []CustomRule{{Name: "r", Key: "$userId", Limit: *perMinute(1)}},
+		Backends: []Backend{{Context: "/pizza/1", Version: "1", Production: perMinute(1)}},
+	}
+	s := compile(t, d)
+	other, err := compile(t, d).WithDenies([]Deny{{ID: "d", Kind: DenyApplication, Value: "x:y"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := request()
+	req.APITier, req.SubscriptionTier, req.Application.Tier = "Wide", "Gold", "Many"
+	var m, of Match
+	s.Match(&m, req)
+	other.Match(&of, req)
+	if len(m.Checks) < 5 || len(of.Checks) != len(m.Checks) {
+		t.Fatalf("%d checks, and %d", len(m.Checks), len(of.Checks))
+	}
+	for i := range m.Checks {
+		if got := s.Source(m.Checks[i].Limit); got == nil || got != m.Sources[i] {
+			t.Errorf("check %d: got %+v, want %+v", i, got, m.Sources[i])
+		}
+		if got := other.Source(of.Checks[i].Limit); got != of.Sources[i] {
+			t.Errorf("check %d with deny policies: got %+v", i, got)
+		}
+		if s.Source(of.Checks[i].Limit) != nil {
+			t.Errorf("check %d: the limit of another Set", i)
+		}
+	}
+}
+
 // One Match serves Set after Set, and texts of keys can be had from a later one.
 func TestMatchIsReused(t *testing.T) {
 	full := compile(t, Definition{
