@@ -57,6 +57,9 @@ type Header struct {
 	Skew time.Duration
 	// Refused is what the gateway refused, as it stands; nil: it does not say.
 	Refused *RefusedCalls
+	// Sharing is how the gateway shares counters with others, as it stands; nil: it does
+	// not say, or shares none.
+	Sharing *Sharing
 }
 
 // A Body is encoded events of a batch. It is never changed once made. A batch is a

@@ -20,6 +20,9 @@ func FuzzDecode(f *testing.F) {
 	refusing := header
 	refusing.Refused = refusedCalls()
 	f.Add(batch(&refusing, sample()))
+	sharing := header
+	sharing.Sharing = someSharing()
+	f.Add(batch(&sharing, sample()))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		var d event.Decoder
 		var h event.Header

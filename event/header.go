@@ -27,6 +27,10 @@ func AppendHeader(dst []byte, h *Header) []byte {
 		refused := appendRefused(nil, h.Refused)
 		m = append(appendLength(m, 10, len(refused)), refused...)
 	}
+	if h.Sharing != nil {
+		sharing := appendSharing(nil, h.Sharing)
+		m = append(appendLength(m, 11, len(sharing)), sharing...)
+	}
 	dst = binary.AppendUvarint(dst, field(batchHeader, length))
 	return append(binary.AppendUvarint(dst, uint64(len(m))), m...)
 }
@@ -58,6 +62,11 @@ func (h *Header) parse(r *reader) {
 				h.Refused = new(RefusedCalls)
 			}
 			h.Refused.parse(r)
+		case field(11, length):
+			if h.Sharing == nil {
+				h.Sharing = new(Sharing)
+			}
+			h.Sharing.parse(r)
 		default:
 			r.skip(tag)
 		}

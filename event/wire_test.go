@@ -27,7 +27,7 @@ func readBatch(t testing.TB, p []byte) (h event.Header, all []told, err error) {
 	h = event.Header{
 		Node: g.string("node"), Incarnation: g.uint("incarnation"), Seq: g.uint("seq"), Sent: time.Unix(0, g.int("sent")).UTC(),
 		Restates: g.bool("restates"), First: g.bool("first"), Manager: g.uint("manager"), Version: g.uint("version"),
-		Skew: time.Duration(g.int("skew")), Refused: g.refused(),
+		Skew: time.Duration(g.int("skew")), Refused: g.refused(), Sharing: g.sharing(),
 	}
 	for _, body := range b.list("bodies") {
 		for _, e := range body.list("events") {
