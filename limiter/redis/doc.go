@@ -24,6 +24,13 @@
 //	b <counter 16>           a bucket: its state, and 39 bytes for each node
 //	epoch, nodes             whose data this is, and which nodes live
 //
+// A window takes about 120 bytes of the server's memory for its first node (and 32
+// for when it expires), and 24 for each other one; a bucket 144 and 40.
+//
+// An epoch ends when the server's replication id changes: with a restart or a
+// promotion, and also when a server that had none gets its first replica, or has had
+// none for an hour.
+//
 // The server's time is told in microseconds. Windows that begin and end at whole
 // microseconds of it begin and end exactly then; others with the first microsecond after.
 //

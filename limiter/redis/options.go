@@ -35,8 +35,8 @@ type Options struct {
 	// no server, the host that is connected to must be in the certificate.
 	TLS *tls.Config
 
-	// DialTimeout bounds how long it takes to make a connection, with all that is said on
-	// it before it can be used, whether or not somebody waits for it; zero: 1 s.
+	// DialTimeout bounds how long it takes to make a connection, which goes on if the
+	// call that needs it no longer waits; zero: 1 s. A password is told within the call.
 	DialTimeout time.Duration
 	// Timeout bounds one call of [Store.Share], also if its ctx has no or a later
 	// deadline; zero: 1 s.
@@ -67,8 +67,8 @@ type Options struct {
 	// TestOnBorrow has a connection tested before a call uses it, which costs one more
 	// round trip; if it fails, another one is taken.
 	TestOnBorrow bool
-	// TestOnReturn has a connection tested after a call has used it, likewise. The
-	// call's answer is not delayed by more than Timeout.
+	// TestOnReturn has a connection tested after a call has used it, likewise, in the
+	// call's time.
 	TestOnReturn bool
 
 	// Prefix begins the names of all keys. Nodes that share counters have the same, nodes that

@@ -51,7 +51,7 @@ func (s *Store) share(ctx context.Context, b *limiter.Batch) error {
 	if err != nil {
 		return err
 	}
-	defer s.giveBack(c)
+	defer s.giveBack(ctx, c)
 	acknowledged, err := s.run(ctx, c, parts, wants && s.waits.Load())
 	if err != nil {
 		return err
@@ -181,7 +181,7 @@ func (s *Store) borrow(ctx context.Context) (*redis.Conn, error) {
 		if err = c.Ping(ctx).Err(); err == nil {
 			return c, nil
 		}
-		s.giveBack(c)
+		s.giveBack(ctx, c)
 		if tries == 0 || isAnswer(err) {
 			return nil, fmt.Errorf("test a connection: %w", err)
 		}
@@ -189,10 +189,8 @@ func (s *Store) borrow(ctx context.Context) (*redis.Conn, error) {
 }
 
 // giveBack gives a connection back.
-func (s *Store) giveBack(c *redis.Conn) {
+func (s *Store) giveBack(ctx context.Context, c *redis.Conn) {
 	if s.options.TestOnReturn {
-		ctx, cancel := context.WithTimeout(context.Background(), s.options.Timeout)
-		defer cancel()
 		_ = c.Ping(ctx).Err() // if it fails, the connection is closed, which is what it is for
 	}
 	_ = c.Close() // it belongs to the pool
