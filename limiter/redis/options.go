@@ -45,7 +45,8 @@ type Options struct {
 	// PoolSize is how many connections there are at most; zero: 8. A call takes one
 	// for itself.
 	PoolSize int
-	// MaxIdle is how many connections are kept that nobody uses; zero: all.
+	// MaxIdle is how many connections are kept that nobody uses; zero: all. Calls that end
+	// at the same moment may leave one more.
 	MaxIdle int
 	// MinIdle is how many connections are kept ready, from the first use on; zero: none.
 	MinIdle int
