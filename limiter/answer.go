@@ -119,6 +119,8 @@ func (ln *lane) takeWindow(p *part, b *Batch, a *Assertion, c *counter, granted,
 	free = max(free, 0)
 	sh.fair = addSat(p.mine, (free+nodes-1)/nodes)
 	sh.early = c.table.fleet.early(free)
+	e.pace.window(a, now)
+	ln.askAgain(e, free, now)
 }
 
 // lag returns how long what was told at now had waited.
@@ -144,7 +146,10 @@ func (ln *lane) takeBucket(p *part, b *Batch, a *Assertion, c *counter, granted,
 		sh.begins, sh.until = 0, addSat(b.Now, leaseTime)
 		sh.rights += granted
 		ln.takeGrant(e, b, a, c, granted, l.depth()-a.Sum, now)
+		return
 	}
+	e.pace.bucket(a, now)
+	ln.askAgain(e, max(l.depth()-a.Sum, 0), now)
 }
 
 // takeGrant takes note of what was granted, where free are left.

@@ -62,6 +62,9 @@ func (ln *lane) assert(e *entry, local, now int64) {
 	}
 	c.roll(e.limit, now)
 	e.since, sh.since = sh.since, 0
+	if news&dirty != 0 {
+		e.pace.used = now
+	}
 	all := e.again || news&again != 0
 	e.again = false
 	if e.limit.Algorithm == TokenBucket {
@@ -141,7 +144,8 @@ func (ln *lane) assertWindow(e *entry, c *counter, news uint8, all bool, local, 
 		}
 	}
 	is := told{begin: begin, window: sh.window, register: a.Register, spent: mine}
-	doubt := news&stale != 0 || leases && sh.rights > mine && now-sh.seen >= refresh
+	doubt := news&stale != 0 || leases && sh.rights > mine && now-sh.seen >= refresh || !leases && e.pace.asks
+	e.pace.asks = false
 	if !all && a.Want == 0 && is.same(e.told) && !doubt {
 		return
 	}
@@ -259,7 +263,9 @@ func (ln *lane) assertBucket(e *entry, c *counter, news uint8, all bool, local, 
 		a.Register = e.base + sh.rights
 		renew = a.Held > 0 && now >= sh.until-leaseTime/2
 	}
-	if !all && !first && a.Want == 0 && !renew && a.Register == e.register && news&stale == 0 {
+	doubt := news&stale != 0 || !leases && e.pace.asks
+	e.pace.asks = false
+	if !all && !first && a.Want == 0 && !renew && a.Register == e.register && !doubt {
 		return
 	}
 	e.register, e.window = a.Register, 0

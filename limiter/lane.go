@@ -34,6 +34,7 @@ type lane struct {
 	answers []answer // about batch
 
 	sent    int64 // local time at which the batch was sent
+	now     int64 // local time of the last call
 	due     int64 // local time before which no batch goes out, unless it is urgent
 	fails   int   // in a row
 	retry   int64 // local time of the next attempt after one that failed
@@ -61,6 +62,7 @@ type entry struct {
 	pending bool // it is in pending
 	again   bool // the store may not know what it was told
 	since   int64
+	pace    pace
 
 	// What the store was last told.
 	told
@@ -189,6 +191,7 @@ func (ln *lane) wait(local int64) time.Duration {
 // next is Next for the lane, at a local time that is now for the store.
 func (ln *lane) next(local, now int64) *Batch {
 	s := ln.sharer
+	ln.now = local
 	if ln.busy || local < ln.retry {
 		return nil
 	}
@@ -254,7 +257,9 @@ func (ln *lane) review(local int64) bool {
 		if len(ln.holders) == 0 || ln.holders[0].lease.due > local && !ln.sharer.closing.Load() {
 			return some
 		}
-		ln.add(heap.Pop(&ln.holders).(*entry))
+		e := heap.Pop(&ln.holders).(*entry)
+		e.pace.asks = true
+		ln.add(e)
 		some = true
 	}
 }

@@ -57,7 +57,11 @@ func (ln *lane) size(e *entry, c *counter, mine, held, free, local, now int64) (
 	sh, l := c.share, e.limit
 	short := sh.short
 	e.lease.look(sh, now)
-	need := max(int64(math.Ceil(e.lease.rate*float64(ahead(l))/1e9)), short)
+	span := ahead(l)
+	if l.Algorithm != TokenBucket {
+		span = max(min(span, sh.window-now), 0) // no longer than they can be spent
+	}
+	need := max(int64(math.Ceil(e.lease.rate*float64(span)/1e9)), short)
 	if free <= 0 { // others may lack what this node does not need at once
 		soon := ln.sharer.o.Interval + 2*time.Duration(ln.sharer.trip.Load())
 		need = max(int64(e.lease.rate*soon.Seconds()), short)
@@ -74,15 +78,18 @@ func (ln *lane) size(e *entry, c *counter, mine, held, free, local, now int64) (
 		want = need - held
 	}
 	want = max(want, 0)
-	if rights > mine || want > 0 || e.lease.rate*float64(ahead(l)) > 1e9*least {
-		ln.hold(e, local+min(max(ahead(l)/2, int64(25*time.Millisecond)), int64(500*time.Millisecond)))
+	switch {
+	case rights > mine && free <= 0:
+		ln.hold(e, local+int64(ln.sharer.o.Interval))
+	case rights > mine || want > 0 || e.isWanted():
+		ln.hold(e, local+min(max(span/2, int64(25*time.Millisecond)), int64(500*time.Millisecond)))
 	}
 	return rights, want
 }
 
-// least is the demand below which nothing is kept ready for a key: one unit in a
-// hundred times the time for which rights are held.
-const least = 0.01
+// isWanted reports whether so much is asked for that rights are kept ready, and asked for
+// before a window begins: half a unit in the time for which they are held.
+func (e *entry) isWanted() bool { return e.lease.rate*float64(ahead(e.limit)) > 0.5e9 }
 
 // look finds out what is asked for of late.
 func (le *lease) look(sh *share, now int64) {
@@ -116,7 +123,7 @@ func (ln *lane) assertComing(e *entry, c *counter, all bool, local, now int64) {
 		return
 	}
 	need := int64(math.Ceil(e.lease.rate * float64(ahead(l)) / 1e9))
-	if e.lease.rate*float64(ahead(l)) <= 1e9*least || ln.sharer.closing.Load() {
+	if !e.isWanted() || ln.sharer.closing.Load() {
 		return
 	}
 	// Not all nodes at the same time.

@@ -171,6 +171,7 @@ func (s *Sharer) Done(lane int, now time.Time, b *Batch, err error) {
 	if s.succeed() {
 		s.wakeAll()
 	}
+	ln.now = local
 	ln.done(b, s.clock.at(local), slack)
 }
 

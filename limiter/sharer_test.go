@@ -207,7 +207,7 @@ func TestLimits(t *testing.T) {
 			}
 		}
 	}
-	f.run(2*time.Minute, nil) // nobody takes: it is forgotten
+	f.run(4*time.Minute, nil) // nobody takes: it is forgotten
 	for i, n := range f.nodes {
 		f.take(n, exact, 3, 1)
 		f.run(50*time.Millisecond, nil)

@@ -39,10 +39,15 @@ func (b *bound) over(local int64) int64 {
 func (c *storeClock) local(now time.Time) int64 {
 	o := c.origin.Load()
 	if o == nil {
-		c.origin.CompareAndSwap(nil, &now)
-		o = c.origin.Load()
+		o = c.begin(now)
 	}
 	return nanos(*o) + int64(now.Sub(*o))
+}
+
+// begin makes now the origin, unless there is one.
+func (c *storeClock) begin(now time.Time) *time.Time {
+	c.origin.CompareAndSwap(nil, &now)
+	return c.origin.Load()
 }
 
 // at returns the store's time at a local time.
