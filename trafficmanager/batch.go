@@ -57,8 +57,8 @@ func (m *Manager) Begin(now time.Time, h *event.Header) *Batch {
 }
 
 // BeginLocal begins to count what a gateway of the same process told: nothing of that
-// is lost or comes twice, so no ledger is kept of it. Of h, Node, Incarnation, Sent
-// and Refused are read.
+// is lost or comes twice, so no ledger is kept of it. Of h, Node, Incarnation, Sent,
+// Refused and Sharing are read.
 func (m *Manager) BeginLocal(now time.Time, h *event.Header) *Batch {
 	b := m.begin(now)
 	b.local = true
@@ -135,6 +135,7 @@ func (b *Batch) record(at time.Time, e *weir.Event) {
 	switch {
 	case all == 0 || late < len(checks):
 		b.counted++
+		b.requests += uint64(max(e.Spent.Requests, 0))
 	case open == 0 || late > 0:
 		b.past++
 	default: // a restatement, of which nothing is missing

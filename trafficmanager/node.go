@@ -35,6 +35,7 @@ type node struct {
 	batches uint64        // counted
 	events  uint64        // counted
 	refused refusals
+	shares  sharing
 }
 
 // admit says what is done with a batch for this manager, and takes note of its
@@ -154,6 +155,7 @@ func (s *nodes) admit(now time.Time, h *event.Header, manager uint64) (*node, ve
 	}
 	n.heard = now
 	n.refused.take(now, h)
+	n.shares.take(now, h)
 	if h.Manager == manager {
 		n.skew = h.Skew
 	}
@@ -174,6 +176,7 @@ func (s *nodes) local(now time.Time, h *event.Header, counts bool) *node {
 	}
 	n.heard, n.known = now, true
 	n.refused.take(now, h)
+	n.shares.take(now, h)
 	if counts {
 		n.batches++
 	}

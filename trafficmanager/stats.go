@@ -5,11 +5,14 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/weir-project/weir/event"
 )
 
 // A tally is what a batch counts of itself.
 type tally struct {
 	counted, late, past, refused, uncounted uint64 // events
+	requests                                uint64 // of those that counted
 	unknown, ruleErrors                     uint64
 	verdicts                                [repeated + 1]uint64
 	restatements, needless                  uint64
@@ -25,6 +28,7 @@ func (t *tally) take(v verdict, first bool) {
 // counters are what a manager has counted of itself.
 type counters struct {
 	counted, late, past, refused, uncounted atomic.Uint64
+	requests                                atomic.Uint64
 	unknown, ruleErrors                     atomic.Uint64
 	verdicts                                [repeated + 1]atomic.Uint64
 	restatements, needless                  atomic.Uint64
@@ -39,6 +43,7 @@ func (c *counters) add(t *tally) {
 		}
 	}
 	add(&c.counted, t.counted)
+	add(&c.requests, t.requests)
 	add(&c.late, t.late)
 	add(&c.past, t.past)
 	add(&c.refused, t.refused)
@@ -60,6 +65,9 @@ type Stats struct {
 	Past      uint64 // their windows were over
 	Refused   uint64 // wrong
 	Uncounted uint64 // of batches that were not counted, or told before
+	// Requests are those of the events that counted: an event is many that are alike. What
+	// gateways restate is not among them.
+	Requests uint64
 	// UnknownTiers are counted events with a tier that the policies lack.
 	UnknownTiers uint64
 	// RuleErrors are custom rules whose expression failed on an event.
@@ -100,6 +108,10 @@ type NodeStats struct {
 	// once a second; zero of gateways that don't.
 	Refused     [levels]uint64
 	RefusedRate float64
+	// Sharing is how it shares counters with other gateways, as it told about once a
+	// second; nil if it shares none, or has been silent for ten seconds. It must not be
+	// changed.
+	Sharing *event.Sharing
 }
 
 // Stats returns the counters; they are not of one instant.
@@ -107,7 +119,7 @@ func (m *Manager) Stats(now time.Time) Stats {
 	c := &m.stats
 	s := Stats{
 		Counted: c.counted.Load(), Late: c.late.Load(), Past: c.past.Load(), Refused: c.refused.Load(),
-		Uncounted: c.uncounted.Load(), UnknownTiers: c.unknown.Load(), RuleErrors: c.ruleErrors.Load(),
+		Uncounted: c.uncounted.Load(), Requests: c.requests.Load(), UnknownTiers: c.unknown.Load(), RuleErrors: c.ruleErrors.Load(),
 		Batches: c.verdicts[count].Load(), Asked: c.verdicts[ask].Load(), Calls: c.verdicts[hear].Load(),
 		Repeated: c.verdicts[repeated].Load(), Needless: c.needless.Load(), Restatements: c.restatements.Load(),
 		Decisions: c.decisions.Load(), Released: c.released.Load(),
@@ -119,6 +131,7 @@ func (m *Manager) Stats(now time.Time) Stats {
 			Name: n.name, Incarnation: id, Known: n.known, Batches: n.batches, Events: n.events,
 			Lag: n.lag, Skew: n.skew, Heard: n.heard,
 			Refused: n.refused.levels, RefusedRate: n.refused.pace.after(now.Sub(n.refused.heard)),
+			Sharing: n.shares.at(now),
 		})
 	}
 	m.nodes.mu.Unlock()

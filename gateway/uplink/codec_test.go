@@ -103,6 +103,14 @@ func setHeader(h *event.Header, f field) {
 		h.Manager = f.value
 	case 8:
 		h.Version = f.value
+	case 11: // a Sharing, of which the node is read
+		h.Sharing = new(event.Sharing)
+		parts, _ := fields(f.bytes)
+		for _, part := range parts {
+			if part.number == 1 {
+				h.Sharing.Node = part.value
+			}
+		}
 	case 10: // RefusedCalls, of which one RefusedLevel is read
 		h.Refused = new(event.RefusedCalls)
 		levels, _ := fields(f.bytes)

@@ -69,7 +69,7 @@ type link struct {
 	callSize int
 	failures int // in a row
 	beat     time.Time
-	refused  time.Time // when a call was answered that said what was refused
+	stood    time.Time // when a call was answered that said how the gateway stands
 }
 
 // A call is what is on its way to a manager, again and again until it is answered.
@@ -253,8 +253,9 @@ func (l *link) send(ctx context.Context) time.Duration {
 	l.header = event.Header{
 		Node: l.options.Node, Incarnation: l.options.Incarnation,
 		Seq: c.seq, Restates: c.restates, First: c.first,
-		Manager: l.manager, Version: l.version, Skew: l.skew(), Refused: l.refusedAt(time.Now()),
+		Manager: l.manager, Version: l.version, Skew: l.skew(),
 	}
+	stands := l.stands(&l.header, time.Now())
 	x, f := l.wire.call(ctx, &l.header, c.bodies)
 	if f != nil && ctx.Err() != nil {
 		return maxBackoff // it was cut off from here
@@ -267,18 +268,25 @@ func (l *link) send(ctx context.Context) time.Duration {
 	if f != nil {
 		return l.failed(now, f)
 	}
-	if l.header.Refused != nil {
-		l.refused = now
+	if stands {
+		l.stood = now
 	}
 	return l.answered(now, &x)
 }
 
-// refusedAt returns what is to be told of refused calls, about once a heartbeat.
-func (l *link) refusedAt(now time.Time) *event.RefusedCalls {
-	if l.options.Refused == nil || now.Sub(l.refused) < l.options.Heartbeat*3/4 {
-		return nil
+// stands has h say how the gateway stands, about once a heartbeat, and reports whether
+// it does.
+func (l *link) stands(h *event.Header, now time.Time) bool {
+	if now.Sub(l.stood) < l.options.Heartbeat*3/4 {
+		return false
 	}
-	return l.options.Refused(l.options.Now())
+	if l.options.Refused != nil {
+		h.Refused = l.options.Refused(l.options.Now())
+	}
+	if l.options.Sharing != nil {
+		h.Sharing = l.options.Sharing(l.options.Now())
+	}
+	return true
 }
 
 var errTwin = errors.New("another URL leads to the same traffic manager: events are told there, and decisions heard from there")

@@ -97,6 +97,9 @@ type Options struct {
 	// told. It goes along with a call of each manager once a heartbeat, and is called
 	// by several goroutines at once.
 	Refused func(now time.Time) *event.RefusedCalls
+	// Sharing returns how the gateway shares counters, as it stands at now; nil: it
+	// shares none. It goes along and is called like Refused.
+	Sharing func(now time.Time) *event.Sharing
 	// Decide takes a decision; skew is by how much the clock of its issuer is
 	// ahead of ours. DecideAll takes all that are in force of one issuer. Both are
 	// called by several goroutines at once, in order for each manager, and hold up

@@ -11,8 +11,8 @@ import (
 	"github.com/weir-project/weir/event"
 )
 
-// What is refused is told to each manager about once a second, whether there are
-// events or not, and again if nobody answered.
+// What is refused, and how counters are shared, is told to each manager about once a
+// second, whether there are events or not, and again if nobody answered.
 func TestTellsRefusals(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		ms := w.managers(2)
@@ -26,6 +26,7 @@ func TestTellsRefusals(t *testing.T) {
 			c.Levels[weir.LevelAPI] = asked.Add(1)
 			return &c
 		}
+		o.Sharing = func(time.Time) *event.Sharing { return &event.Sharing{Node: 7} }
 		w.run(o)
 		time.Sleep(10 * time.Second)
 		w.tell(10 * time.Second)
@@ -34,6 +35,9 @@ func TestTellsRefusals(t *testing.T) {
 			var last uint64
 			n := 0
 			for _, h := range m.headers() {
+				if (h.Sharing == nil) != (h.Refused == nil) || h.Sharing != nil && h.Sharing.Node != 7 {
+					t.Errorf("refused %v, sharing %v", h.Refused, h.Sharing)
+				}
 				if h.Refused == nil {
 					continue
 				}
@@ -58,7 +62,7 @@ func TestTellsRefusals(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		unanswered := ms[0].headers()[before:]
-		if last := unanswered[len(unanswered)-1]; len(unanswered) < 3 || last.Refused == nil {
+		if last := unanswered[len(unanswered)-1]; len(unanswered) < 3 || last.Refused == nil || last.Sharing == nil {
 			t.Errorf("after %d calls without an answer: %+v", len(unanswered), last)
 		}
 	})

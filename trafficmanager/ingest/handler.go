@@ -22,6 +22,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weir-project/weir/event"
 	"github.com/weir-project/weir/policy"
 	"github.com/weir-project/weir/trafficmanager"
 )
@@ -39,6 +40,9 @@ type Options struct {
 	// must be one or the other.
 	Users       []User
 	Certificate func(*x509.Certificate) bool
+	// Sharing returns how the Manager's counters are shared with other traffic managers;
+	// nil: they are not.
+	Sharing func(now time.Time) *event.Sharing
 	// MaxBody bounds a body, also after decompression, in bytes; zero: 1 MiB.
 	MaxBody int
 	// Log hears of refused logins, at most every 10 s; nil: nobody does.
@@ -51,6 +55,7 @@ type Options struct {
 type Handler struct {
 	manager    *trafficmanager.Manager
 	definition func() *policy.Definition
+	sharing    func(time.Time) *event.Sharing // nil: it shares nothing
 	guard      guard
 	mux        *http.ServeMux
 	maxBody    int
@@ -70,7 +75,9 @@ func New(o Options) (*Handler, error) {
 	case o.Definition == nil:
 		return nil, errors.New("serve a traffic manager: no definition")
 	}
-	h := &Handler{manager: o.Manager, definition: o.Definition, mux: http.NewServeMux(), maxBody: o.MaxBody, now: o.Now}
+	h := &Handler{
+		manager: o.Manager, definition: o.Definition, sharing: o.Sharing, mux: http.NewServeMux(), maxBody: o.MaxBody, now: o.Now,
+	}
 	if h.maxBody <= 0 {
 		h.maxBody = defaultBody
 	}

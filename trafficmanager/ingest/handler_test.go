@@ -56,6 +56,7 @@ func serve(t testing.TB, d *policy.Definition) *service {
 	s.Handler, err = New(Options{
 		Manager: m, Definition: func() *policy.Definition { return d }, Users: []User{{"admin", "secret"}, {"gw", "other"}},
 		Log: slog.New(slog.NewTextHandler(s.log, nil)), Now: func() time.Time { return s.at },
+		Sharing: func(time.Time) *event.Sharing { return &event.Sharing{Node: 11, Lost: true} },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -353,6 +354,11 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
+// sharingJSON is what is shown of a gateway that shares counters.
+const sharingJSON = `{"node":"000000000000000a","lost":false,"nodes":3,"calls":7,"errors":0,"losses":0,"waits":0,"epochs":0,` +
+	`"recentCalls":2,"recentRequests":40,"roundTrip":0.3,"clockOffset":0,"limitsInUse":1,"limits":[` +
+	`{"level":"application","policy":"Few","group":-1,"accuracy":"exact","unit":"requests","keys":5,"held":12,"assertions":9,"over":1,"limit":100,"staleness":12}]}`
+
 // TestTop shows keys and the manager's own figures.
 func TestTop(t *testing.T) {
 	s := serve(t, gold(4))
@@ -361,6 +367,9 @@ func TestTop(t *testing.T) {
 		{Key: 9, Text: "a:/pizza/1:1:Gold", Level: weir.LevelSubscriptionBurst, Policy: "Gold", Group: -1, Calls: 12, Since: h.Sent.Add(-2 * time.Second)},
 	}}
 	h.Refused.Levels[weir.LevelSubscriptionBurst] = 40
+	h.Sharing = &event.Sharing{Node: 10, Nodes: 3, Calls: 7, RecentCalls: 2, RecentRequests: 40, Trip: 300 * time.Microsecond, All: 1, Limits: []event.SharedLimit{
+		{Level: weir.LevelApplication, Policy: "Few", Group: -1, Accuracy: limiter.Exact, Keys: 5, Held: 12, Assertions: 9, Over: 1, Count: 100, Lag: 12 * time.Millisecond},
+	}}
 	s.ask("POST", "/endpoints/events", event.MediaType, batch(h, 3, "a", "b"))
 	var got struct {
 		Keys []map[string]any
@@ -388,7 +397,8 @@ func TestTop(t *testing.T) {
 	stats := s.get("/internal/data/v1/stats")
 	for _, part := range []string{
 		`"events":{"counted":2,"late":0,"past":0,"refused":0,"uncounted":0}`, `"restatements":1`, `"keys":2`, `"ready":true`,
-		`{"name":"gw-1","incarnation":"0000000000000001","known":true,"batches":1,"events":2,"lag":0,"skew":0,"heard":1780315200000,"refused":{"subscription-burst":40},"refusedPerSecond":6}`,
+		`{"name":"gw-1","incarnation":"0000000000000001","known":true,"batches":1,"events":2,"lag":0,"skew":0,"heard":1780315200000,"refused":{"subscription-burst":40},"refusedPerSecond":6,"sharing":` + sharingJSON + `}`,
+		`"sharing":{"node":"000000000000000b","lost":true,"nodes":0,`, `"requests":0`, // they were restated
 	} {
 		if !strings.Contains(stats, part) {
 			t.Errorf("stats lack %s: %s", part, stats)

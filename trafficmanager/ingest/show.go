@@ -169,6 +169,7 @@ type node struct {
 	// Refused are calls by the level that refused them.
 	Refused     map[string]uint64 `json:"refused"`
 	RefusedRate float64           `json:"refusedPerSecond"`
+	Sharing     *Sharing          `json:"sharing,omitempty"`
 }
 
 // stats answers with what the manager has counted of itself.
@@ -181,28 +182,36 @@ func (h *Handler) stats(w http.ResponseWriter, _ *http.Request) {
 			Name: n.Name, Incarnation: hex(n.Incarnation), Known: n.Known, Batches: n.Batches, Events: n.Events,
 			Lag: millis(n.Lag), Skew: millis(n.Skew), Heard: n.Heard.UnixMilli(),
 			Refused: refusedByLevel(&s.Nodes[i]), RefusedRate: n.RefusedRate,
+			Sharing: ShowSharing(n.Sharing),
 		}
+	}
+	var own *Sharing
+	if h.sharing != nil {
+		own = ShowSharing(h.sharing(now))
 	}
 	type counts map[string]uint64
 	answer(w, http.StatusOK, struct {
-		Manager      string `json:"manager"`
-		Issuer       string `json:"issuer"`
-		Now          int64  `json:"now"`
-		Ready        bool   `json:"ready"`
-		Shares       string `json:"shares,omitempty"` // the store of the counters
-		Events       counts `json:"events"`
-		Batches      counts `json:"batches"`
-		Restatements uint64 `json:"restatements"`
-		UnknownTiers uint64 `json:"unknownTiers"`
-		RuleErrors   uint64 `json:"ruleErrors"`
-		Decisions    uint64 `json:"decisions"`
-		Released     uint64 `json:"released"`
-		InForce      int    `json:"inForce"`
-		Keys         int    `json:"keys"`
-		Nodes        []node `json:"nodes"`
+		Manager      string   `json:"manager"`
+		Issuer       string   `json:"issuer"`
+		Now          int64    `json:"now"`
+		Ready        bool     `json:"ready"`
+		Shares       string   `json:"shares,omitempty"` // the store of the counters
+		Sharing      *Sharing `json:"sharing,omitempty"`
+		Events       counts   `json:"events"`
+		Requests     uint64   `json:"requests"` // of the events that counted
+		Batches      counts   `json:"batches"`
+		Restatements uint64   `json:"restatements"`
+		UnknownTiers uint64   `json:"unknownTiers"`
+		RuleErrors   uint64   `json:"ruleErrors"`
+		Decisions    uint64   `json:"decisions"`
+		Released     uint64   `json:"released"`
+		InForce      int      `json:"inForce"`
+		Keys         int      `json:"keys"`
+		Nodes        []node   `json:"nodes"`
 	}{
-		hex(h.manager.ID()), h.manager.Issuer(), now.UnixMilli(), h.manager.Ready(), h.manager.Shares(),
+		hex(h.manager.ID()), h.manager.Issuer(), now.UnixMilli(), h.manager.Ready(), h.manager.Shares(), own,
 		counts{"counted": s.Counted, "late": s.Late, "past": s.Past, "refused": s.Refused, "uncounted": s.Uncounted},
+		s.Requests,
 		counts{"counted": s.Batches, "asked": s.Asked, "calls": s.Calls, "repeated": s.Repeated, "needless": s.Needless},
 		s.Restatements, s.UnknownTiers, s.RuleErrors, s.Decisions, s.Released, s.InForce, s.Keys, nodes,
 	})
