@@ -108,7 +108,7 @@ func (ln *lane) takeWindow(p *part, b *Batch, a *Assertion, c *counter, granted,
 	}
 	sh.others, sh.told, sh.seen = others, p.mine, now
 	over := max(-free, 0)
-	defer func() { ln.limits.answered(e, now, over, max(c.granted(now), 0), p.lag(now)) }()
+	defer func() { ln.limits.answered(e, now, over, max(c.granted(now, e.limit), 0), p.lag(now)) }()
 	if c.table.fleet.leases(l) {
 		sh.begins, sh.until = 0, a.End
 		sh.rights = max(sh.rights, a.Register) + granted
@@ -139,7 +139,7 @@ func (ln *lane) takeBucket(p *part, b *Batch, a *Assertion, c *counter, granted,
 		missing = a.Sum // what is held is missing already
 	}
 	c.slot.window, c.slot.spent = b.Now, missing
-	defer func() { ln.limits.answered(e, now, 0, max(c.granted(now), 0), p.lag(now)) }()
+	defer func() { ln.limits.answered(e, now, 0, max(c.granted(now, e.limit), 0), p.lag(now)) }()
 	sh.told, sh.seen = p.mine, now
 	sh.early = c.table.fleet.early(l.depth() - missing)
 	if c.table.fleet.leases(l) {
@@ -155,7 +155,7 @@ func (ln *lane) takeBucket(p *part, b *Batch, a *Assertion, c *counter, granted,
 // takeGrant takes note of what was granted, where free are left.
 func (ln *lane) takeGrant(e *entry, b *Batch, a *Assertion, c *counter, granted, free, now int64) {
 	sh := c.share
-	sh.low = max(c.granted(now), 0) / lowPart
+	sh.low = max(c.granted(now, e.limit), 0) / lowPart
 	if free <= 0 {
 		sh.low = -1 // there is nothing to be had before others give it back
 	}

@@ -139,8 +139,9 @@ func (ln *lane) assertWindow(e *entry, c *counter, news uint8, all bool, local, 
 		free := c.known(l) - held
 		a.Register, a.Want = ln.size(e, c, mine, held, free, local, now)
 		sh.rights = max(a.Register, mine)
-		if l.Algorithm == FixedWindow {
-			ln.assertComing(e, c, all, local, now)
+		ln.assertComing(e, c, all, local, now)
+		if l.Algorithm == SlidingWindow && (a.Register > mine || sh.nextWindow > sh.window) {
+			ln.hold(e, min(e.lease.due, local+sh.window-now)) // what is not spent by then is given back
 		}
 	}
 	is := told{begin: begin, window: sh.window, register: a.Register, spent: mine}
@@ -231,6 +232,9 @@ func (ln *lane) askPast(e *entry, c *counter, p *part, now int64) {
 	}
 	a.Before = ringSize - 1
 	p.past = c.slot.spent - c.mine()
+	if c.share.nextWindow > c.share.window {
+		p.past += c.share.next
+	}
 	e.past.sure = now >= a.Begin+settling+2*int64(ln.sharer.o.Interval)
 }
 

@@ -109,12 +109,17 @@ func (le *lease) look(sh *share, now int64) {
 	le.rate += (float64(asked)/dt*1e9 - le.rate) * dt / (dt + memory)
 }
 
-// assertComing asks for rights in the next window, shortly before it begins: so the
-// requests that come then do not all wait for the store at once.
+// assertComing asks for rights in the next window or sub-bucket, shortly before it
+// begins: so the requests that come then do not all wait for the store at once.
 func (ln *lane) assertComing(e *entry, c *counter, all bool, local, now int64) {
 	l, sh := e.limit, c.share
-	_, end := l.Window.bounds(sh.window)
-	a := Assertion{Limit: l.Count, Begin: sh.window, End: end, Keep: keep(l)}
+	a := Assertion{Limit: l.Count, Begin: sh.window, Keep: keep(l)}
+	if l.Algorithm == SlidingWindow {
+		a.End, a.Before = sh.window+c.ring().width, ringSize-1
+	} else {
+		_, a.End = l.Window.bounds(sh.window)
+	}
+	end := a.End
 	if sh.nextWindow == end { // they have been granted
 		if all {
 			a.Register = sh.next
@@ -127,7 +132,7 @@ func (ln *lane) assertComing(e *entry, c *counter, all bool, local, now int64) {
 		return
 	}
 	// Not all nodes at the same time.
-	lead := min(max((end-sh.window)/10, int64(20*time.Millisecond)), int64(500*time.Millisecond))
+	lead := min(max((end-sh.window)/10, int64(20*time.Millisecond)), int64(500*time.Millisecond), (end-sh.window)/2)
 	lead = lead/2 + lead/2*int64((e.key.hash()^ln.sharer.o.Node)%64)/64
 	if now < sh.window-lead {
 		if at := local + sh.window - lead - now; at < e.lease.due {

@@ -160,13 +160,18 @@ func (c *counter) known(l *Limit) int64 {
 	return l.Count - addSat(c.slot.spent, sh.others)
 }
 
-// granted returns what is left of the rights that were granted.
-func (c *counter) granted(ns int64) int64 {
+// granted returns what is left of the rights that were granted, under l: that may have
+// become less since.
+func (c *counter) granted(ns int64, l *Limit) int64 {
 	sh := c.share
 	if ns < sh.begins || ns >= sh.until {
 		return 0
 	}
-	return sh.rights - c.mine()
+	rights := sh.rights - c.mine()
+	if l.Algorithm == SlidingWindow { // rights may be in a bucket that does not count with all that is known
+		return min(rights, l.Count-c.slot.spent)
+	}
+	return min(rights, c.known(l))
 }
 
 // leftShared is left of a counter that is shared.
@@ -176,7 +181,7 @@ func (c *counter) leftShared(l *Limit, ns int64) int64 {
 	case c.alone || f.lost.Load():
 		return c.leftAlone(l, ns)
 	case f.leases(l):
-		return min(c.known(l), c.granted(ns))
+		return c.granted(ns, l)
 	}
 	return c.known(l)
 }
@@ -186,7 +191,7 @@ func (c *counter) leftAlone(l *Limit, ns int64) int64 {
 	f := c.table.fleet
 	var rights int64
 	if f.leases(l) {
-		rights = min(c.known(l), c.granted(ns))
+		rights = c.granted(ns, l)
 	}
 	switch l.StoreLoss() {
 	case Open:
@@ -273,7 +278,7 @@ func (c *counter) note(k *Check, ns, n int64, charged bool) {
 			if k.Short {
 				news |= urgent
 			}
-		case charged && ns >= sh.dry && c.granted(ns) <= sh.low:
+		case charged && ns >= sh.dry && c.granted(ns, k.Limit) <= sh.low:
 			news = dirty | urgent
 		}
 	case charged:
@@ -325,6 +330,8 @@ func (k *Check) lacks() int64 {
 // be had.
 func (c *counter) wantsRights(k *Check, ns int64) bool {
 	f := c.table.fleet
-	return k.Over && k.Blocked <= 0 && f.leases(k.Limit) && !f.lost.Load() && !k.Alone &&
-		ns >= c.share.dry && !over(k.Limit, k.N, c.known(k.Limit))
+	if !k.Over || k.Blocked > 0 || !f.leases(k.Limit) || f.lost.Load() || k.Alone || ns < c.share.dry {
+		return false
+	}
+	return k.Limit.Algorithm == SlidingWindow || !over(k.Limit, k.N, c.known(k.Limit))
 }

@@ -80,8 +80,9 @@ type Assertion struct {
 	// Keep is for how long after End the window is kept, in nanoseconds: so long it can still
 	// be asserted and asked.
 	Keep int64
-	// Before is how many windows before this one, as long as it, count as well.
-	// If it is not zero, Past is told.
+	// Before is how many windows before this one, as long as it, count as well. If it
+	// is not zero, Past is told, and the window after this one counts too: of that, rights
+	// may have been granted before it began.
 	Before int
 
 	// Rate units flow into a bucket in Period nanoseconds; Rate is at least one.
@@ -100,7 +101,9 @@ type Assertion struct {
 	// Sum is, of windows, the sum of all registers of this window, with what was
 	// granted now; of a bucket, what is missing, likewise.
 	Sum int64
-	// Past is the sum of the registers of the Before windows before.
+	// Past is the sum of the registers of the Before windows before and of the window
+	// after; but of the first and the last of these, which do not count together, only
+	// the larger.
 	Past int64
 	// Granted is what was granted, from zero to Want; always zero where Stale, and
 	// of windows that are over.

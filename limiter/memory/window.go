@@ -15,7 +15,13 @@ func (s *Store) window(now int64, b *limiter.Batch, a *limiter.Assertion) {
 		return
 	}
 	c := s.counters[a.Counter]
-	a.Past = c.past(now, a.End, length, a.Before)
+	if a.Past = c.past(now, a.End, length, a.Before); a.Before > 0 {
+		// No window holds the first and the one after this.
+		if next := s.sumOf(now, c, a.End+length); next > 0 {
+			first := s.sumOf(now, c, a.End-int64(a.Before)*length)
+			a.Past = min(a.Past+max(next-first, 0), most)
+		}
+	}
 	r := s.find(now, c, a.End)
 	if r == nil && a.Seq > 0 {
 		r = s.add(now, a.Counter, a.End)
@@ -37,6 +43,14 @@ func (s *Store) window(now int64, b *limiter.Batch, a *limiter.Assertion) {
 		r.grant(a, g)
 	}
 	a.Sum = r.sum
+}
+
+// sumOf returns the sum of the window of c that ends at end.
+func (s *Store) sumOf(now int64, c *counter, end int64) int64 {
+	if r := s.find(now, c, end); r != nil {
+		return r.sum
+	}
+	return 0
 }
 
 // past returns the sum of so many windows before the one that ends at end, all as long

@@ -98,13 +98,20 @@ local function shape()
     end
     s[i] = pack('>I4I4', high % 4294967296, low)
   end
+  -- The one after counts too, or the first if that has more: no window holds both.
+  high, low = unpack('>I4I4', ends)
+  high, low = high + whigh, low + wlow
+  if low > 4294967295 then
+    high, low = high + 1, low - 4294967296
+  end
+  s[before + 1] = pack('>I4I4', high % 4294967296, low)
   return s
 end
 
--- past returns the sum of the windows before one.
+-- past returns the sum of the windows before one, and of the one after.
 local function past(stem, s)
   local keys, sum = {}, 0
-  for i = 1, s.before do
+  for i = 1, s.before + 1 do
     keys[i] = stem .. s[i]
   end
   local records = call('MGET', spread(keys))
@@ -112,6 +119,10 @@ local function past(stem, s)
     if records[i] then
       sum = min(sum + unpack('<I7', records[i]), MOST)
     end
+  end
+  local last, after = records[s.before], records[s.before + 1]
+  if after then
+    sum = min(sum + max(unpack('<I7', after) - (last and unpack('<I7', last) or 0), 0), MOST)
   end
   return sum
 end
