@@ -10,7 +10,7 @@ LDFLAGS   := -s -w -X github.com/weir-project/weir/cli.version=$(VERSION)
 LINTER    := $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster build test check lint fmt unit allocs bench-check bench bench-cluster fuzz setup clean
+.PHONY: help run cluster build test check lint fmt unit allocs bench-check bench bench-cluster bench-sharing fuzz setup clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,13 @@ bench-cluster: build ## measure how exactly a fleet holds limits, and how soon (
 	$(GO) build -C benchmarks -o ../bin/weir-cluster ./cluster
 	bin/weir-cluster accuracy -weir $(BIN) $(CLUSTER)
 	bin/weir-cluster latency -weir $(BIN) $(CLUSTER)
+
+bench-sharing: ## measure how exactly and at what cost nodes share counters (10 minutes)
+	@scripts/setup.sh test
+	cd benchmarks && $(GO) run ./sharing -o sharing/out.json
+	cd benchmarks && $(GO) test -run '^$$' -bench 'Dirty|Grant' -benchtime 10x -timeout 20m ./sharing
+	cd benchmarks && $(GO) test -run '^$$' -bench 'Memory' -benchtime 1x ./sharing
+	cd benchmarks && $(GO) test -run '^$$' -bench 'Take|Time' -count 3 ./sharing
 
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	@scripts/fuzz.sh $(FUZZTIME)
