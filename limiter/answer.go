@@ -27,6 +27,9 @@ func (ln *lane) take(p *part, b *Batch, a *Assertion, now, slack int64) {
 	}
 	if p.about == current {
 		e.register = a.Register + a.Granted
+		if b.Now >= a.Begin {
+			e.sure = a.End
+		}
 	}
 	var c counter
 	if !ln.sharer.limiter.locate(e, &c) {
@@ -69,16 +72,29 @@ func usable(b *Batch, a *Assertion, slack int64) int64 {
 const mostAhead = int64(10 * time.Millisecond)
 
 // rewind takes a counter back, whose window begins long after now, to the one that holds
-// now: the store's clock has turned out to be behind, or has been set back. What was
-// spent is spent in that one. If it has ended instead, nothing is done.
+// now: the store's clock has turned out to be behind, or has been set back. If the store was
+// in that window before, what was spent there stays spent there, for when it comes again;
+// else it is spent in the window that holds. If it has ended instead, nothing is done.
 func (ln *lane) rewind(e *entry, a *Assertion, now int64) {
 	ln.again(e)
 	var c counter
 	if !ln.sharer.limiter.locate(e, &c) {
 		return
 	}
-	if s := c.slot; e.limit.Algorithm == FixedWindow && c.share.window == a.End && a.Begin-now > mostAhead {
+	s, sh := c.slot, c.share
+	if e.limit.Algorithm == FixedWindow && sh.window == a.End && a.Begin-now > mostAhead {
+		if e.sure == a.End {
+			sh.next, sh.nextWindow, sh.nextFrom, sh.later = sh.rights, a.End, a.Begin, s.spent
+			s.spent = 0
+		}
 		_, s.window = e.limit.Window.bounds(now)
+		// What was spent there before it seemed to be over counts too.
+		if sh.closedWindow == s.window {
+			s.spent = addSat(s.spent, sh.closed)
+			sh.closedWindow = 0
+		} else {
+			s.spent = addSat(s.spent, e.spentIn(s.window))
+		}
 	} else if r := c.ringOrNil(); r != nil && (r.head-1)*r.width > now {
 		r.start(now, r.width, s.spent)
 		s.window = r.ends()

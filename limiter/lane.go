@@ -66,7 +66,8 @@ type entry struct {
 
 	// What the store was last told.
 	told
-	closed told // the window before; what is zero was not told
+	closed told  // the window before; what is zero was not told
+	sure   int64 // the latest window that the store's clock has been in
 
 	lease lease
 	past  past  // of a sliding window

@@ -21,6 +21,7 @@ type share struct {
 	rights, begins, until int64
 	// Rights in the window that comes after this one, and from when they may be used.
 	next, nextWindow, nextFrom int64
+	later                      int64 // of these, what was spent before the clock was set back
 
 	fair  int64 // up to which mine may grow while the store is away; below zero: not told
 	early int64 // tell at once when mine has grown by so much
@@ -143,6 +144,9 @@ func (c *counter) turn(l *Limit, ns, spent int64) {
 	if sh.nextWindow == window {
 		sh.rights, sh.begins, sh.until = sh.next, sh.nextFrom, window
 		sh.low = sh.next / lowPart
+		if sh.later > 0 {
+			c.slot.spent, sh.later = addSat(c.slot.spent, sh.later), 0
+		}
 	}
 }
 

@@ -254,3 +254,31 @@ func TestSharedBytes(t *testing.T) {
 		t.Errorf("%d calls waited for %d steps", calls, waits)
 	}
 }
+
+// TestSetBack sets the store's clock back over the end of a window, as a new primary's
+// may be: what was spent in that window is not given away again.
+func TestSetBack(t *testing.T) {
+	for _, accuracy := range []limiter.Accuracy{limiter.Bounded, limiter.Exact} {
+		l := &limiter.Limit{Count: 100, Window: limiter.Window{Length: 10 * time.Second}, Accuracy: accuracy}
+		f := newFleet(t, 1, limiter.SharerOptions{}, limiter.Checks)
+		n, spent := f.nodes[0], 0
+		take := func() {
+			if ok, _ := f.take(n, l, 1, 1); ok {
+				spent++
+			}
+		}
+		f.run(9*time.Second, nil)
+		f.run(100*time.Millisecond, take) // all of it
+		f.run(time.Second, nil)
+		f.run(time.Millisecond, take) // a few of the next window
+		if spent < 101 || spent > 110 {
+			t.Fatalf("%v: %d passed", accuracy, spent)
+		}
+		n.ahead += 500 * time.Millisecond // the store's clock is set back beside the node's
+		f.now = f.now.Add(-500 * time.Millisecond)
+		f.run(10*time.Second, take)
+		if spent > 200 { // also those that were let pass by rights in the second window
+			t.Errorf("%v: %d passed in two windows", accuracy, spent)
+		}
+	}
+}
