@@ -116,7 +116,7 @@ func newRoot(e Env) *cobra.Command {
 	root.AddCommand(
 		newInit(), newImport(), newKey(), newValidate(e), newBuild(),
 		newGateway(e), newServe(e), newExplain(e), newDemo(e),
-		newLoad(e), newTop(e), newDoctor(e),
+		newLoad(e), newTop(e), newDoctor(e), newDrill(e),
 		newVersion(), newDocs(root),
 	)
 	return root

@@ -39,7 +39,7 @@ func TestDocuments(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("curl is missing: scripts/setup.sh test installs it")
 	}
-	names := []string{"../README.md", "../docs/projects.md", "../docs/policies.md", "../docs/load.md", "../docs/top.md", "../docs/doctor.md"}
+	names := []string{"../README.md", "../docs/projects.md", "../docs/policies.md", "../docs/load.md", "../docs/top.md", "../docs/doctor.md", "../docs/drill.md"}
 	ports := freePorts(t, len(names))
 	for i, name := range names {
 		text, err := os.ReadFile(name)
