@@ -57,8 +57,9 @@ func (ln *lane) assert(e *entry, local, now int64) {
 	news := sh.state
 	sh.state = 0
 	if news&fresh != 0 && news&known == 0 && e.limit.Algorithm == FixedWindow {
-		// It was forgotten when its window was over, and is back in that window.
+		// It was forgotten when its window was over, and is back in that window, or was.
 		c.slot.spent = addSat(c.slot.spent, e.spentIn(sh.window))
+		sh.closed = addSat(sh.closed, e.spentIn(sh.closedWindow))
 	}
 	c.roll(e.limit, now)
 	e.since, sh.since = sh.since, 0
