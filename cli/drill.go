@@ -155,7 +155,7 @@ func (f *drillFlags) run(c *cobra.Command, name string) error {
 func writeDrill(w io.Writer, r *drill.Report) error {
 	fmt.Fprintf(w, "%s: %s (%d requests)\n\n", r.Drill, r.About, r.Requests)
 	t := newTable(w, "MEASURED", "RESULT", "PROMISED", "")
-	words := map[drill.Verdict]string{drill.Held: "ok", drill.Broken: "NOT OK", drill.Unclear: "unclear: this machine is too busy"}
+	words := map[drill.Verdict]string{drill.Held: "ok", drill.Broken: "NOT OK", drill.Unclear: "unclear: this machine was too busy"}
 	for _, m := range r.Measures {
 		promised := "≤ " + drillNumber(m.Most, m.Unit)
 		if m.Most == 0 {

@@ -64,6 +64,9 @@ type Measure struct {
 	Most    float64 `json:"promised_at_most"`
 	Unit    string  `json:"unit"`
 	Verdict Verdict `json:"verdict"`
+	// At is when the worst window began, in seconds since the load began; of limits
+	// that were missed, else zero.
+	At float64 `json:"at_s,omitempty"`
 }
 
 // An Event is something that was done to the cluster, or seen of it.

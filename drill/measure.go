@@ -82,7 +82,7 @@ const (
 
 // report measures what was seen.
 func (r *run) report(logs []*log) *Report {
-	out := &Report{Drill: r.plan.name, About: r.plan.about, Events: r.events, Held: true}
+	out := &Report{Drill: r.plan.name, About: r.plan.about, Events: r.events}
 	end := r.began.Add(duration)
 	back := r.back(logs, end)
 	for _, l := range logs {
@@ -99,28 +99,34 @@ func (r *run) report(logs []*log) *Report {
 	}
 	failed, delay, noise := r.troubles(logs, back)
 	out.add(Measure{What: "requests that failed", Value: float64(failed), Unit: "requests"})
-	m := Measure{What: "longest delay added", Value: millis(max(delay-noise, 0)), Most: millis(mostDelay), Unit: "ms"}
-	if m.Value > m.Most && noise > mostDelay {
-		m.Verdict = Unclear
-	}
-	out.add(m)
+	out.add(Measure{What: "longest delay added", Value: millis(max(delay-noise, 0)), Most: millis(mostDelay), Unit: "ms"})
 	away := back.Sub(r.mended)
 	if back.IsZero() {
 		away = end.Sub(r.mended)
 	}
 	out.add(Measure{What: "limits held by all again after", Value: math.Round(max(away, 0).Seconds()*100) / 100, Most: mostAway.Seconds(), Unit: "s"})
+	out.judge(noise > mostDelay)
 	return out
 }
 
-// add adds a measure, with its verdict unless it has one.
-func (r *Report) add(m Measure) {
-	if m.Verdict == "" {
-		if m.Verdict = Held; m.Value > m.Most {
-			m.Verdict = Broken
+func (r *Report) add(m Measure) { r.Measures = append(r.Measures, m) }
+
+// judge gives each measure its verdict. Where the machine was busy with something else, what
+// depends on time is unclear if it is not held; what is promised to be none is
+// never excused.
+func (r *Report) judge(busy bool) {
+	r.Held = true
+	for i := range r.Measures {
+		m := &r.Measures[i]
+		switch {
+		case m.Value <= m.Most:
+			m.Verdict = Held
+		case busy && m.Most > 0:
+			m.Verdict = Unclear
+		default:
+			m.Verdict, r.Held = Broken, false
 		}
 	}
-	r.Held = r.Held && m.Verdict != Broken
-	r.Measures = append(r.Measures, m)
 }
 
 func millis(d time.Duration) float64 { return math.Round(float64(d.Microseconds())/10) / 100 }
@@ -132,34 +138,43 @@ func (r *run) measureOver(out *Report, l *log, end, back time.Time) {
 	if l.limit.Accuracy == exact {
 		usual = 0
 	}
-	var well, meanwhile float64
+	well := Measure{What: l.limit.Name + " limit exceeded by, before and after", Most: usual, Unit: "%"}
+	meanwhile := Measure{What: l.limit.Name + " limit exceeded by, meanwhile", Most: promised, Unit: "%"}
 	for _, w := range l.windows(r.began, end) {
+		m := &well
 		if r.amiss(&w, l.limit.Per, back) {
-			meanwhile = max(meanwhile, w.over(l.limit.Count))
-		} else {
-			well = max(well, w.over(l.limit.Count))
+			m = &meanwhile
 		}
+		m.worse(w.over(l.limit.Count), w.begins.Sub(r.began))
 	}
-	name := l.limit.Name
 	if promised == usual {
-		out.add(Measure{What: name + " limit exceeded by", Value: max(well, meanwhile), Most: usual, Unit: "%"})
+		well.What = l.limit.Name + " limit exceeded by"
+		well.worse(meanwhile.Value, time.Duration(meanwhile.At*float64(time.Second)))
+		out.add(well)
 		return
 	}
-	out.add(Measure{What: name + " limit exceeded by, before and after", Value: well, Most: usual, Unit: "%"})
-	out.add(Measure{What: name + " limit exceeded by, meanwhile", Value: meanwhile, Most: promised, Unit: "%"})
+	out.add(well)
+	out.add(meanwhile)
+}
+
+// worse makes a value that was measured at a time m's, if it is greater.
+func (m *Measure) worse(value float64, at time.Duration) {
+	if value > m.Value {
+		m.Value, m.At = value, at.Seconds()
+	}
 }
 
 // measureUnder adds how much was refused too early: when all was well, and
 // meanwhile unless it is the store that failed, without which nothing can be granted.
 func (r *run) measureUnder(out *Report, l *log, end, back time.Time) {
-	var most float64
+	m := Measure{What: l.limit.Name + " limit, refused too early", Most: mostUnder, Unit: "%"}
 	for _, w := range l.windows(r.began, end) {
 		// The first window begins with connecting.
 		if w.begins.After(r.began) && (r.plan.store == anyStore || !r.amiss(&w, l.limit.Per, back)) {
-			most = max(most, w.under(l.limit.Count))
+			m.worse(w.under(l.limit.Count), w.begins.Sub(r.began))
 		}
 	}
-	out.add(Measure{What: l.limit.Name + " limit, refused too early", Value: most, Most: mostUnder, Unit: "%"})
+	out.add(m)
 }
 
 // amiss reports whether the failure, or what followed from it, was in a window.

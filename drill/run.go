@@ -29,11 +29,12 @@ type run struct {
 	events []Event
 }
 
-// The course of a drill, from the beginning of the load on. The failure is within a window,
-// so that rights are held and not all is spent.
+// The course of a drill, from the beginning of the load on. The failure is within a window
+// of each limit, so that rights are held and none is spent: they are 0.4 s and 2 s after
+// the windows' beginnings.
 const (
 	align    = 5 * time.Second // the longest of the limits' windows
-	strikeAt = 7300 * time.Millisecond
+	strikeAt = 6300 * time.Millisecond
 	duration = 25 * time.Second
 	// look is how often it is looked whether all is well again.
 	look = 50 * time.Millisecond
