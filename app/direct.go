@@ -21,7 +21,8 @@ type direct struct {
 	head    event.Header // of each batch
 	encoded []byte       // the same
 	refused func(time.Time) *event.RefusedCalls
-	ahead   func() time.Duration // by how much the manager's clock is
+	sharing func(time.Time) *event.Sharing // nil: the gateway shares no counters
+	ahead   func() time.Duration           // by how much the manager's clock is
 	log     *slog.Logger
 	most    int           // bytes that wait
 	wake    chan struct{} // something waits; holds one
@@ -103,10 +104,13 @@ func (d *direct) run(ctx context.Context) error {
 	return nil
 }
 
-// say tells what the gateway refused.
+// say tells how the gateway stands.
 func (d *direct) say(now time.Time) {
-	now = now.Add(d.ahead())
 	h := d.head
+	if d.sharing != nil {
+		h.Sharing = d.sharing(now)
+	}
+	now = now.Add(d.ahead())
 	h.Sent, h.Refused = now, d.refused(now)
 	d.manager.HearLocal(now, &h)
 }

@@ -67,6 +67,10 @@ func (a *App) buildGateway() error {
 	if g.core, err = newCore(c, with, a.reportIssuer); err != nil {
 		return err
 	}
+	g.sharing.tells(g.core.gateway.Source, func() uint64 {
+		s := g.core.gateway.Stats()
+		return s.Decided()
+	})
 	g.apply = func(d gateway.Definition) error {
 		g.sayAlone(&d.Policies)
 		return g.core.gateway.Apply(d)
@@ -98,7 +102,7 @@ func (g *gatewayRole) join(c *config.Config, u *config.Uplink) error {
 	}
 	if len(u.Groups) == 0 {
 		g.direct = newDirect(g.app.manager.manager, nodeName(c), g.core.gateway.Refused, int(c.Events.QueueBytes), g.app.log)
-		g.direct.ahead = g.app.manager.sharing.ahead
+		g.direct.ahead, g.direct.sharing = g.app.manager.sharing.ahead, g.sharing.state()
 		g.told.to = g.direct
 	} else if err := g.joinGroups(c, u, secure); err != nil {
 		return err
@@ -152,7 +156,7 @@ func (g *gatewayRole) joinGroups(c *config.Config, u *config.Uplink, secure *tls
 		Node: nodeName(c), User: u.Login.User, Password: string(u.Login.Password),
 		CAs: secure.RootCAs, Certificate: secure.GetClientCertificate,
 		QueueBytes: int(c.Events.QueueBytes), QueueAge: c.Events.QueueAge,
-		Restate: core.Restate, Refused: core.Refused,
+		Restate: core.Restate, Refused: core.Refused, Sharing: g.sharing.state(),
 		Decide: func(d *weir.Decision, skew time.Duration) { core.Decide(time.Now(), d, skew) },
 		DecideAll: func(issuer string, ds []weir.Decision, skew time.Duration) {
 			core.DecideAll(time.Now(), issuer, ds, skew)

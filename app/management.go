@@ -25,9 +25,10 @@ type readiness struct{ ready atomic.Bool }
 //	/healthz  200 for as long as the process can answer at all: if not, restart it
 //	/readyz   200 while it wants requests, otherwise 503: send them elsewhere
 //	/metrics  in Prometheus' format
+//	/sharing  how counters are shared, for weir top
 //
 // and, with a traffic manager, what its handler serves besides; nil: nothing.
-func managementHandler(r *readiness, metrics *prometheus.Registry, manager http.Handler) http.Handler {
+func managementHandler(r *readiness, metrics *prometheus.Registry, sharing, manager http.Handler) http.Handler {
 	m := http.NewServeMux()
 	m.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		say(w, http.StatusOK, "healthy")
@@ -40,6 +41,7 @@ func managementHandler(r *readiness, metrics *prometheus.Registry, manager http.
 		say(w, http.StatusServiceUnavailable, "not ready: starting or stopping")
 	})
 	m.Handle("GET /metrics", telemetry.Handler(metrics))
+	m.Handle("GET /sharing", sharing)
 	if manager != nil {
 		m.Handle("/endpoints/", manager)
 		m.Handle("/internal/", manager)
@@ -91,7 +93,7 @@ func (m *management) services(a *App) []service {
 	if a.manager != nil {
 		manager = a.manager.handler
 	}
-	strangers := newHush(a.log)
+	strangers, sharing := newHush(a.log), sharingHandler(nodeName(&a.options.Config), a.sharings())
 	var all []service
 	if m.http != nil {
 		// Where others than this machine ask, there are no credentials to be sent
@@ -100,13 +102,13 @@ func (m *management) services(a *App) []service {
 		if at := addrPort(m.http.Addr()); !at.Addr().IsLoopback() {
 			private = nil
 		}
-		h := managementHandler(&a.ready, a.metrics, private)
+		h := managementHandler(&a.ready, a.metrics, sharing, private)
 		all = append(all, service{"management", func(ctx context.Context) error {
 			return serveManagement(ctx, m.http, h, strangers)
 		}, httpGrace + stopGrace})
 	}
 	if m.https != nil {
-		h := managementHandler(&a.ready, a.metrics, manager)
+		h := managementHandler(&a.ready, a.metrics, sharing, manager)
 		all = append(all,
 			service{"certificates", func(ctx context.Context) error { return m.certificates.Run(ctx, a.log) }, stopGrace},
 			service{"management over TLS", func(ctx context.Context) error {

@@ -15,7 +15,7 @@ import (
 
 func TestManagementHandler(t *testing.T) {
 	var r readiness
-	h := managementHandler(&r, telemetry.NewRegistry("test"), nil)
+	h := managementHandler(&r, telemetry.NewRegistry("test"), sharingHandler("node", nil), nil)
 	tests := []struct {
 		ready        bool
 		method, path string
@@ -27,6 +27,7 @@ func TestManagementHandler(t *testing.T) {
 		{true, "GET", "/readyz", 200, "ready\n"},
 		{true, "HEAD", "/readyz", 200, ""},
 		{true, "GET", "/metrics", 200, "weir_build_info"},
+		{true, "GET", "/sharing", 200, `"name":"node","roles":[]}`},
 		{true, "POST", "/healthz", 405, ""},
 		{true, "GET", "/", 404, ""},
 		{true, "GET", "/debug/pprof/", 404, ""},

@@ -56,6 +56,7 @@ func (a *App) buildManager() error {
 	if m.sharing, err = newSharing(c, config.TrafficManager, shared, m.limiter, m.manager.Answered, a.log); err != nil {
 		return err
 	}
+	m.sharing.tells(m.source, m.manager.Requests)
 	for _, t := range m.tellers {
 		t.again = func() { m.manager.Republish(m.sharing.now()) }
 	}
@@ -121,11 +122,20 @@ func (m *managerRole) apply(d policy.Definition, seed limiter.Seed, ipv6Bits int
 	return nil
 }
 
+// source returns where a limit comes from, nil if it is not in force.
+func (m *managerRole) source(l *limiter.Limit) *policy.Source {
+	if set := m.set.Load(); set != nil {
+		return set.Source(l)
+	}
+	return nil
+}
+
 // newEndpoints returns what gateways and operators talk to.
 func newEndpoints(c *config.Config, m *managerRole, log *slog.Logger) (http.Handler, error) {
 	o := ingest.Options{
 		Manager:    m.manager,
 		Definition: m.definition.Load,
+		Sharing:    m.sharing.state(),
 		Users:      []ingest.User{{Name: c.APIM.User, Password: string(c.APIM.Password)}},
 		Now:        m.sharing.now,
 		Log:        log,

@@ -17,20 +17,23 @@ import (
 	"time"
 
 	"github.com/weir-project/weir/config"
+	"github.com/weir-project/weir/event"
 	"github.com/weir-project/weir/limiter"
 	"github.com/weir-project/weir/limiter/redis"
+	"github.com/weir-project/weir/policy"
 )
 
 // A sharing is how a role shares its counters with the other nodes of that role, by a
 // store.
 type sharing struct {
-	role   string // in the log
-	how    *config.Shared
-	store  *redis.Store
-	sharer *limiter.Sharer
-	client *pair // the certificate that is shown to the store; nil: none
-	log    *slog.Logger
-	fault  atomic.Pointer[error] // of the last call that failed
+	role     string // in the log
+	how      *config.Shared
+	store    *redis.Store
+	sharer   *limiter.Sharer
+	standing *standing // what is told of it
+	client   *pair     // the certificate that is shown to the store; nil: none
+	log      *slog.Logger
+	fault    atomic.Pointer[error] // of the last call that failed
 	// checked tells that the store has been looked at; only run changes it.
 	checked bool
 }
@@ -58,10 +61,12 @@ func newSharing(c *config.Config, r config.Role, how *config.Shared, l *limiter.
 	if s.store, err = redis.New(o); err != nil {
 		return nil, fmt.Errorf("%s: %w", how.Store.Section, err)
 	}
+	node := randomNumber()
 	s.sharer = limiter.NewSharer(l, s, limiter.SharerOptions{
-		Node: randomNumber(), Interval: how.Interval, Lanes: how.Lanes, Timeout: how.Store.Timeout, MinNodes: how.MinNodes,
+		Node: node, Interval: how.Interval, Lanes: how.Lanes, Timeout: how.Store.Timeout, MinNodes: how.MinNodes,
 		Answered: answered,
 	})
+	s.standing = &standing{node: node, sharer: s.sharer}
 	return s, nil
 }
 
@@ -143,6 +148,22 @@ func sharesName(c *config.Config, how *config.Shared) string {
 		name = hex.EncodeToString(sum[:])
 	}
 	return name
+}
+
+// tells has the role say of each limit where it comes from, and how many requests it has
+// counted.
+func (s *sharing) tells(source func(*limiter.Limit) *policy.Source, requests func() uint64) {
+	if s != nil {
+		s.standing.source, s.standing.requests = source, requests
+	}
+}
+
+// state returns what is told of the sharing, nil if nothing is shared.
+func (s *sharing) state() func(time.Time) *event.Sharing {
+	if s == nil {
+		return nil
+	}
+	return s.standing.state
 }
 
 // now returns the time that counters are counted by: the store's, if they are shared.

@@ -125,7 +125,7 @@ func TestExactLimitIsShared(t *testing.T) {
 		if up, nodes := metric(t, g, `weir_shared_store_up{role="gateway"}`), metric(t, g, `weir_shared_nodes{role="gateway"}`); up != 1 || nodes != 3 {
 			t.Errorf("the store is up: %g; %g nodes, want 3", up, nodes)
 		}
-		if n := metric(t, g, `weir_shared_over{accuracy="exact",role="gateway",unit="requests"}`); n != 0 {
+		if n := metric(t, g, `weir_shared_limit_over{accuracy="exact",level="application",policy="Few",role="gateway",unit="requests"}`); n != 0 {
 			t.Errorf("the limit was exceeded by %g", n)
 		}
 		if n := metric(t, g, `weir_shared_assertions_total{role="gateway"}`); n == 0 {

@@ -114,6 +114,9 @@ type NodeStats struct {
 	Sharing *event.Sharing
 }
 
+// Requests is [Stats.Requests], which costs less alone.
+func (m *Manager) Requests() uint64 { return m.stats.requests.Load() }
+
 // Stats returns the counters; they are not of one instant.
 func (m *Manager) Stats(now time.Time) Stats {
 	c := &m.stats
