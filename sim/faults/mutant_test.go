@@ -114,7 +114,7 @@ var mutants = []mutant{
 	},
 	{
 		"end of a window not told", "limiter/assert.go",
-		"\t\tif all || t != e.told {\n\t\t\tln.assertTold(e, t)\n\t\t}\n", "",
+		"\t\tif all || !t.same(e.told) {\n\t\t\tln.assertTold(e, t)\n\t\t}\n", "",
 		"what was spent last in a window never reaches the store", "I5",
 	},
 	{

@@ -314,12 +314,18 @@ func (o *oracle) refused(op *op, lost bool) {
 	if k.N == 1 && !op.refund && c.end-op.at.UnixNano() < t.length/10 {
 		c.wanted++
 	}
+	for j := range op.checks {
+		if j != i && op.checks[j].Over {
+			s.denied = 0
+			return // another limit refuses it as well
+		}
+	}
 	o.blocked(op, t, c, s, k)
 }
 
 // patienceOf returns for how long a limit may refuse though it leaves something: others may
 // hold rights for a while that they have no more use for.
-func patienceOf(t *tally) int64 { return min(max(t.length/10, 300*millisecond), 1500*millisecond) }
+func patienceOf(t *tally) int64 { return min(t.length/10+300*millisecond, 2*second) }
 
 // blocked checks that nobody is refused for long who is within the limit.
 func (o *oracle) blocked(op *op, t *tally, c *cell, s *stake, k *limiter.Check) {
@@ -329,9 +335,10 @@ func (o *oracle) blocked(op *op, t *tally, c *cell, s *stake, k *limiter.Check) 
 		s.denied = 0
 		return
 	}
-	if s.denied == 0 {
+	if s.denied == 0 || w.now-s.deniedLast > 200*millisecond {
 		s.denied = w.now
 	}
+	s.deniedLast = w.now
 	if d := w.now - s.denied; d > patienceOf(t) && k.N == 1 {
 		o.fail("I7", "run %d has refused subject %d for %d ms, with %d of %d spent in the window that ends at %s (%v)",
 			op.run.index, t.subject, d/millisecond, c.sum, k.Limit.Count, w.show(c.end), c)

@@ -64,7 +64,7 @@ type stake struct {
 	// Since when it spends of what is spent already; zero: it doesn't.
 	overSince, overLast int64
 	moved               bool  // the clock was set back into it, or out of it
-	denied              int64 // since when it is refused all the time; zero: it isn't
+	denied, deniedLast  int64 // since when it is refused all the time, and last; zero: it isn't
 }
 
 // stake returns what a run has of c.
