@@ -282,3 +282,29 @@ func TestSetBack(t *testing.T) {
 		}
 	}
 }
+
+// TestSharedAllocs takes under limits that are shared, and tells the time of it.
+func TestSharedAllocs(t *testing.T) {
+	for _, algorithm := range []limiter.Algorithm{limiter.FixedWindow, limiter.SlidingWindow, limiter.TokenBucket} {
+		f := newFleet(t, 1, limiter.SharerOptions{}, limiter.Checks)
+		n := f.nodes[0]
+		var checks [3]limiter.Check
+		for i := range checks {
+			checks[i] = limiter.Check{Key: limiter.Key(i + 1), N: 1, Limit: &limiter.Limit{
+				Count: 1 << 40, Window: limiter.Window{Length: time.Hour}, Algorithm: algorithm, Accuracy: limiter.Accuracy(i),
+			}}
+		}
+		take := func() bool {
+			ticket, ok := n.limiter.Take(f.time(n), checks[:])
+			ticket.Settle(f.time(n), limiter.Requests, 1)
+			return ok
+		}
+		f.run(100*time.Millisecond, func() { take() })
+		if !take() {
+			t.Fatalf("%v: refused", algorithm)
+		}
+		if allocs := testing.AllocsPerRun(1000, func() { take() }); allocs != 0 {
+			t.Errorf("%v: %v allocations, want none", algorithm, allocs)
+		}
+	}
+}
