@@ -127,7 +127,7 @@ func (f *fleet) manager(conf string, args ...string) *managerProcess {
 // start starts the traffic manager again, and returns once it is ready.
 func (m *managerProcess) start() {
 	m.fleet.t.Helper()
-	m.process = startBinary(m.fleet.t, server, m.fleet.home, m.args...)
+	m.process = startBinary(m.fleet.t, m.fleet.binary, m.fleet.home, m.args...)
 	m.awaitReady(m.management)
 }
 
@@ -243,7 +243,7 @@ func (f *fleet) serveRole(role, conf string, args ...string) *gatewayProcess {
 		"[gateway]\nartifact = %q\n\n[listenerConfig]\nhost = \"127.0.0.1\"\nhttpPort = %d\nhttpsPort = -1\n\n[management]\nport = %d\n%s\n",
 		f.artifact(), http, management, conf))
 	args = append([]string{"serve", "--role", role, "--config", file}, args...)
-	g := &gatewayProcess{process: startBinary(f.t, server, f.home, args...), addr: local(http), management: local(management)}
+	g := &gatewayProcess{process: startBinary(f.t, f.binary, f.home, args...), addr: local(http), management: local(management)}
 	g.awaitReady()
 	return g
 }

@@ -1,0 +1,220 @@
+package test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/weir-project/weir/limiter/redis/redistest"
+)
+
+// A trial is a shared fleet under load, and the faults that it was put to.
+type trial struct {
+	t      *testing.T
+	f      *sharedFleet
+	load   *sharedLoad
+	phases []phase
+
+	split      bool  // there may be two primaries, with counts of their own
+	mayLack    int   // of what passed, the store
+	mayExceed  int   // and the other way round
+	unhurrying []int // gateways that are excused from haste
+}
+
+// A phase is a while in which something was wrong, or nothing.
+type phase struct {
+	name      string
+	from, to  time.Time
+	recovered time.Duration // how soon exact limits were granted again, once all was well
+}
+
+// newTrial starts the load of a fleet, and returns once rights are granted.
+func newTrial(t *testing.T, f *sharedFleet) *trial {
+	t.Helper()
+	f.awaitSharing(t)
+	tr := &trial{t: t, f: f, load: f.load(t)}
+	until(t, "the store to grant rights", func() bool { return tr.load.passedAt("tick", time.Unix(0, 0)) })
+	tr.phase("healthy", func() { time.Sleep(2 * time.Second) })
+	return tr
+}
+
+// phase notes when something was done.
+func (tr *trial) phase(name string, do func()) *phase {
+	tr.t.Helper()
+	p := phase{name: name, from: time.Now()}
+	do()
+	p.to = time.Now()
+	tr.phases = append(tr.phases, p)
+	return &tr.phases[len(tr.phases)-1]
+}
+
+// granted returns once each of some gateways, or of all, has been granted rights since a
+// time at which all was well again, and notes in the last phase how long that took. Rights to
+// the window that is now, or to the next, may be older than that.
+func (tr *trial) granted(since time.Time, gateways ...int) {
+	tr.t.Helper()
+	p := &tr.phases[len(tr.phases)-1]
+	window := since.Truncate(time.Second).Add(2 * time.Second)
+	until(tr.t, "exact limits to be granted after "+p.name, func() bool { return tr.load.passedAt("tick", window, gateways...) })
+	p.recovered = time.Since(since)
+	p.to = time.Now()
+}
+
+// judge stops the load and holds what came of it to what is promised whatever happens.
+// The store is the one that has the counters at the end.
+func (tr *trial) judge(store *redistest.Server) {
+	tr.t.Helper()
+	time.Sleep(time.Second) // of load, with all well
+	tr.load.stop()
+	tr.judgeLimits()
+	tr.judgePhases()
+	tr.judgeStore(store)
+	tr.judgeManagers()
+}
+
+// judgeLimits holds all that passed to the limits.
+func (tr *trial) judgeLimits() {
+	t := tr.t
+	t.Helper()
+	ticks, total := tr.load.passes(t, "tick"), len(tr.load.passes(t, "total"))
+	if over := overWindows(ticks, tickLimit, time.Second); over > 0 {
+		t.Errorf("exact, by the second: over by %d of %d", over, tickLimit)
+	}
+	if total > totalLimit {
+		t.Errorf("exact, by the day: %d passed of %d", total, totalLimit)
+	}
+	// Bounded by what arrives while the gateways hear of each other; busy machines hear late.
+	over, most := overOneWindow(tr.load.passes(t, "loose"), tickLimit, time.Second), tickLimit/2
+	if tr.split {
+		most += tickLimit
+	}
+	if over > most {
+		t.Errorf("bounded: over by %d of %d", over, tickLimit)
+	}
+	t.Logf("exact: %d passed by the second, %.0f %% used while healthy; %d of %d by the day; bounded: over by %d of %d",
+		len(ticks), used(ticks, tickLimit, time.Second, tr.phases[0].from, tr.phases[0].to), total, totalLimit, max(over, 0), tickLimit)
+}
+
+// judgePhases holds each phase to its haste.
+func (tr *trial) judgePhases() {
+	t := tr.t
+	t.Helper()
+	all, free := tr.load.outcome(t), tr.f.index("free")
+	for _, p := range tr.phases {
+		of := func(limited bool) spread {
+			return delays(all, p.from, p.to, func(c *sharedCall) bool {
+				return !slices.Contains(tr.unhurrying, c.gateway) && c.kind != free == limited
+			})
+		}
+		shared, other := of(true), of(false)
+		t.Logf("%-16s %4.1f s, granted again after %3.1f s; shared: %s; not limited: %s", p.name, p.to.Sub(p.from).Seconds(), p.recovered.Seconds(), shared, other)
+		if p.recovered > recovery {
+			t.Errorf("%s: exact limits were granted again after %s, want %s at most", p.name, p.recovered, recovery)
+		}
+		if haste := unhurried(shared, other); haste != "" {
+			t.Errorf("%s: %s", p.name, haste)
+		}
+	}
+}
+
+// unhurried says what is wrong where calls that the store has a part in took longer than
+// those, at the same time, that it has none in; empty if nothing is. The machine
+// may be busy: that delays both.
+func unhurried(shared, other spread) string {
+	const most = 20 * time.Millisecond
+	switch {
+	case shared.median > other.median+most/2:
+		return "the store delays half of all calls"
+	case shared.high > 2*other.high+most:
+		return fmt.Sprintf("the store delays calls: p99 %s, %s where there is no limit", shared.high, other.high)
+	}
+	// As many are slow as of the others, and a few more by chance.
+	expect := float64(other.slow+1) * float64(shared.calls) / float64(max(other.calls, 1))
+	if float64(shared.slow) > 1.5*expect+4*math.Sqrt(expect)+float64(shared.calls)/100 {
+		return fmt.Sprintf("%d calls took longer than 50 ms, and %d of %d where there is no limit", shared.slow, other.slow, other.calls)
+	}
+	return ""
+}
+
+// judgeStore holds the store to having counted each call that passed, once.
+func (tr *trial) judgeStore(store *redistest.Server) {
+	t := tr.t
+	t.Helper()
+	passed, total := int64(len(tr.load.passes(t, "ample"))), int64(len(tr.load.passes(t, "total")))
+	least, most := passed-int64(tr.mayLack), passed+int64(tr.mayExceed)
+	var sums []int64
+	found := func() bool {
+		sums = dailySums(t, store)
+		return len(sums) == 2 && sums[1] >= least && sums[1] <= most
+	}
+	for deadline := time.Now().Add(recovery); !found() && time.Now().Before(deadline); {
+		time.Sleep(20 * time.Millisecond)
+	}
+	if !found() {
+		t.Errorf("the store has counted %d; %d passed under one limit, and %d under the other", sums, total, passed)
+		return
+	}
+	t.Logf("the store has counted %d of %d that passed, and %d of %d, with rights that are held", sums[1], passed, sums[0], total)
+	if sums[0] < total || sums[0] > totalLimit {
+		t.Errorf("the store has counted %d, with rights, of %d that passed", sums[0], total)
+	}
+}
+
+// judgeManagers holds the traffic managers to having counted each call that passed, once.
+func (tr *trial) judgeManagers() {
+	t := tr.t
+	t.Helper()
+	if len(tr.f.managers) == 0 {
+		return
+	}
+	passed := len(tr.load.passes(t, "quota"))
+	until(t, "the traffic managers to have counted all", func() bool { return tr.f.counted(t, "quota") >= passed })
+	if n := tr.f.counted(t, "quota"); n != passed {
+		t.Errorf("the traffic managers counted %d, %d reached the backend", n, passed)
+	}
+	t.Logf("the traffic managers have counted %d of %d", passed, passed)
+}
+
+// dailySums returns the sums of all registers of gateways for windows that end in
+// more than a minute, the smaller ones first.
+func dailySums(t testing.TB, store *redistest.Server) (sums []int64) {
+	t.Helper()
+	keys, err := store.Try("KEYS", "weir:*:g:w*")
+	if err != nil {
+		return nil
+	}
+	for _, key := range keys.([]any) {
+		left, err := store.Try("PTTL", key)
+		if err != nil || left.(int64) < time.Minute.Milliseconds() {
+			continue
+		}
+		text, err := store.Try("GET", key)
+		if record, ok := text.(string); err == nil && ok {
+			sums = append(sums, sumOf(t, []byte(record)))
+		}
+	}
+	slices.Sort(sums)
+	return sums
+}
+
+// sumOf adds up the registers of a window's record: a head of 13 bytes, which has their
+// sum, and for each node 23, which end with its register.
+func sumOf(t testing.TB, record []byte) (sum int64) {
+	t.Helper()
+	const head, entry, size = 13, 23, 7
+	number := func(b []byte) int64 { return int64(binary.LittleEndian.Uint64(append(bytes.Clone(b[:size]), 0))) }
+	if len(record) < head || (len(record)-head)%entry != 0 {
+		t.Fatalf("a record of %d bytes", len(record))
+	}
+	for i := head; i < len(record); i += entry {
+		sum += number(record[i+entry-size:])
+	}
+	if told := number(record); told != sum {
+		t.Errorf("the store says that registers come to %d, and they come to %d", told, sum)
+	}
+	return sum
+}
