@@ -94,7 +94,7 @@ func (o *oracle) reshaped(limit int) {
 	l := &o.world.plan.limits[limit]
 	for s := l.first; s < l.first+l.keys; s++ {
 		for _, t := range o.tallies[s] {
-			t.changed = true
+			t.changed, t.reshaped = true, o.world.now
 		}
 	}
 }
@@ -238,7 +238,8 @@ func (o *oracle) within(op *op, t *tally, c *cell, s *stake, k *limiter.Check) {
 	}
 	w := o.world
 	switch {
-	case t.exact && !c.lax:
+	case t.exact && !c.lax && (c.begin > t.reshaped || t.reshaped == 0):
+		// What was spent before a limit had other windows for a while is forgotten.
 		if c.sum > c.limit+c.excuse {
 			o.fail("I1", "subject %d: %d of %d in the window that ends at %s (excused %d)", t.subject, c.sum, c.limit, w.show(c.end), c.excuse)
 		}

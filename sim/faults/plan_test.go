@@ -225,11 +225,12 @@ func (p *plan) limitOf(subject int) int {
 	return i
 }
 
-// overdrawn reports whether more may be missing in a bucket than it holds, since what
-// is recorded, and the bytes of an answer, are charged whatever is left.
+// overdrawn reports whether more may be missing in a bucket than flows into it in a while,
+// since what is recorded, and the bytes of an answer, are charged whatever is left,
+// and limits may be lowered.
 func (p *plan) overdrawn() bool {
 	for _, l := range p.limits {
-		if v := l.versions[0]; v.Algorithm == limiter.TokenBucket && (p.sharing == limiter.Records || v.Cost == limiter.Bytes || v.OnStoreLoss != limiter.Closed) {
+		if v := l.versions[0]; v.Algorithm == limiter.TokenBucket && (p.sharing == limiter.Records || v.Cost == limiter.Bytes || p.has(relimit) || v.OnStoreLoss != limiter.Closed) {
 			return true
 		}
 	}

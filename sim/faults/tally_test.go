@@ -18,7 +18,8 @@ type tally struct {
 	bytes     bool
 	shape     limiter.Limit
 	cells     []*cell
-	changed   bool // the subject has been under another shape as well
+	reshaped  int64 // when a node's limit got other windows, last; zero: none did
+	changed   bool  // the subject has been under another shape as well
 
 	counter limiter.Counter
 	named   bool // counter is known
