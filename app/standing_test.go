@@ -1,9 +1,13 @@
 package app
 
 import (
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/weir-project/weir"
 	"github.com/weir-project/weir/event"
@@ -173,5 +177,29 @@ func TestSharingMetrics(t *testing.T) {
 	}
 	if strings.Contains(got, "weir_shared_limit_keys{") || !strings.Contains(got, "weir_shared_limit_assertions_total"+labels+" 21\n") {
 		t.Errorf("of a limit that is not used:\n%s", got)
+	}
+}
+
+// The document names each metric of shared counters, and none that is not there.
+func TestSharingMetricsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/top.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := make(chan *prometheus.Desc, 100)
+	newSharingMetrics(nil).Describe(there)
+	close(there)
+	known := map[string]bool{}
+	for d := range there {
+		name := regexp.MustCompile(`fqName: "(\w+)"`).FindStringSubmatch(d.String())[1]
+		known[name] = true
+		if !strings.Contains(string(text), "`"+name+"`") {
+			t.Errorf("%s is not documented", name)
+		}
+	}
+	for _, name := range regexp.MustCompile(`weir_shared_\w+`).FindAllString(string(text), -1) {
+		if !known[name] {
+			t.Errorf("there is no %s", name)
+		}
 	}
 }

@@ -28,12 +28,18 @@ printed once.
 Of traffic managers that share the work, name each with --url: what they count of
 one key and of one gateway is shown as one.
 
+Where counters are shared through Redis or Valkey, each node that does so is shown,
+and each limit: how exactly it is held, how stale what nodes know of it is, by how
+much it was exceeded, and what the store costs. Gateways without a traffic manager
+are asked themselves, at their management port, with --gateway.
+
 A traffic manager on this machine may have a certificate that it made itself. One
 on another machine is asked over HTTPS only, and its certificate is checked.`
 
 // topFlags are the flags of weir top.
 type topFlags struct {
 	urls         []string
+	gateways     []string
 	user         string
 	passwordFile string
 	insecure     bool
@@ -46,6 +52,7 @@ type topFlags struct {
 
 const (
 	defaultManager = "https://localhost:9443"
+	defaultGateway = "http://localhost:9764"
 	defaultUser    = "admin:admin"
 	maxTopKeys     = 2048
 )
@@ -59,6 +66,7 @@ func newTop(e Env) *cobra.Command {
 		GroupID: groupServe,
 		Example: `  weir top
   weir top --url https://tm1:9443 --url https://tm2:9443 --user ops --password-file ops.txt
+  weir top --gateway http://localhost:9764 --gateway http://gw2:9764
   weir top --once -o json`,
 		Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -76,6 +84,7 @@ func newTop(e Env) *cobra.Command {
 	}
 	s := c.Flags()
 	s.StringArrayVar(&f.urls, "url", []string{defaultManager}, "management port of a traffic manager; may be given several times")
+	s.StringArrayVar(&f.gateways, "gateway", nil, "management port of a gateway that has no traffic manager; may be given several times")
 	s.StringVarP(&f.user, "user", "u", "", "user there, as NAME or NAME:PASSWORD (default on this machine: "+defaultUser+")")
 	s.StringVar(&f.passwordFile, "password-file", "", "file with the password of --user")
 	s.BoolVarP(&f.insecure, "insecure", "k", false, "take any certificate, and no TLS at all")
@@ -87,7 +96,7 @@ func newTop(e Env) *cobra.Command {
 	return c
 }
 
-// watch returns who asks the traffic managers that the flags name.
+// watch returns who asks the traffic managers and the gateways that the flags name.
 func (f *topFlags) watch(c *cobra.Command) (*topWatch, error) {
 	if f.keys < 1 || f.keys > maxTopKeys {
 		return nil, usagef(c, "--keys %d is not from 1 to %d", f.keys, maxTopKeys)
@@ -95,35 +104,62 @@ func (f *topFlags) watch(c *cobra.Command) (*topWatch, error) {
 	if f.interval < 100*time.Millisecond || f.interval > time.Hour {
 		return nil, usagef(c, "--interval %s is not from 100ms to 1h", f.interval)
 	}
-	name, password, err := f.login(c)
-	if err != nil {
-		return nil, err
-	}
 	w := &topWatch{keys: f.keys}
-	for _, text := range f.urls {
-		u, err := url.Parse(text)
-		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" {
-			return nil, usagef(c, "--url %q: write it as %s", text, defaultManager)
+	if len(f.gateways) == 0 || c.Flags().Changed("url") {
+		if err := f.addManagers(c, w); err != nil {
+			return nil, err
 		}
-		here := isLoopback(u.Hostname())
-		switch {
-		case name == "" && !here:
-			return nil, usagef(c, "--user is missing: %s is another machine", u.Hostname())
-		case u.Scheme == "http" && !here && !f.insecure:
-			return nil, usagef(c, "--url %q: on another machine, a password needs https", text)
-		}
-		config, err := clientTLS(f.insecure || here && f.ca == "", f.ca)
+	}
+	for _, text := range f.gateways {
+		at, err := f.node(c, "gateway", text, defaultGateway)
 		if err != nil {
 			return nil, err
 		}
-		m := newTopManager(strings.TrimSuffix(text, "/"), config)
+		at.absent = "it tells nothing of counters that are shared"
+		w.gateways = append(w.gateways, at)
+	}
+	return w, nil
+}
+
+// addManagers has w ask the traffic managers that the flags name.
+func (f *topFlags) addManagers(c *cobra.Command, w *topWatch) error {
+	name, password, err := f.login(c)
+	if err != nil {
+		return err
+	}
+	for _, text := range f.urls {
+		m, err := f.node(c, "url", text, defaultManager)
+		if err != nil {
+			return err
+		}
+		u, _ := url.Parse(m.url) // which it has just been
+		here := isLoopback(u.Hostname())
+		switch {
+		case name == "" && !here:
+			return usagef(c, "--user is missing: %s is another machine", u.Hostname())
+		case u.Scheme == "http" && !here && !f.insecure:
+			return usagef(c, "--url %q: on another machine, a password needs https", text)
+		}
 		m.name, m.password, _ = strings.Cut(defaultUser, ":")
 		if name != "" {
 			m.name, m.password = name, password
 		}
 		w.managers = append(w.managers, m)
 	}
-	return w, nil
+	return nil
+}
+
+// node returns what is asked at a URL, which a flag names and which looks like example.
+func (f *topFlags) node(c *cobra.Command, flag, text, example string) (*topNode, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" {
+		return nil, usagef(c, "--%s %q: write it as %s", flag, text, example)
+	}
+	config, err := clientTLS(f.insecure || isLoopback(u.Hostname()) && f.ca == "", f.ca)
+	if err != nil {
+		return nil, err
+	}
+	return newTopNode(strings.TrimSuffix(text, "/"), config), nil
 }
 
 // login returns the user and the password that the flags say; none if there is no
@@ -158,7 +194,7 @@ func isLoopback(host string) bool {
 	return err == nil && a.IsLoopback()
 }
 
-// printOnce prints the view once. It is an error if no traffic manager answers.
+// printOnce prints the view once. It is an error if nobody answers.
 func (f *topFlags) printOnce(c *cobra.Command, w *topWatch) error {
 	v := w.look(c.Context())
 	if err := v.fault(); err != nil {

@@ -22,21 +22,22 @@ const (
 	maxAnswer   = 8 << 20         // bytes of one
 )
 
-// A topWatch asks traffic managers what they see.
+// A topWatch asks traffic managers what they see, and gateways what they share.
 type topWatch struct {
-	managers []*topManager
-	keys     int
+	managers, gateways []*topNode
+	keys               int
 }
 
-// A topManager is a traffic manager that is asked.
-type topManager struct {
+// A topNode is a node that is asked.
+type topNode struct {
 	url            string
-	name, password string
+	name, password string // nothing is sent if there is no name
+	absent         string // what it means that there is nothing
 	client         http.Client
 }
 
-func newTopManager(at string, config *tls.Config) *topManager {
-	return &topManager{url: at, client: http.Client{
+func newTopNode(at string, config *tls.Config) *topNode {
+	return &topNode{url: at, absent: "it is no traffic manager", client: http.Client{
 		Transport:     &http.Transport{TLSClientConfig: config, MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("it redirects") }, // the password is not for others
 	}}
@@ -52,6 +53,7 @@ type topStats struct {
 	Decisions int64            `json:"decisions"`
 	InForce   int64            `json:"inForce"`
 	Keys      int64            `json:"keys"`
+	Sharing   *topSharing      `json:"sharing"`
 	Nodes     []struct {
 		Name        string  `json:"name"`
 		Incarnation string  `json:"incarnation"`
@@ -63,6 +65,7 @@ type topStats struct {
 
 		Refused     map[string]int64 `json:"refused"`
 		RefusedRate float64          `json:"refusedPerSecond"`
+		Sharing     *topSharing      `json:"sharing"`
 	} `json:"nodes"`
 }
 
@@ -94,6 +97,10 @@ type topView struct {
 	Managers []topMaster  `json:"managers"`
 	Gateways []topGateway `json:"gateways"`
 	Keys     []topKey     `json:"keys"`
+	// Of counters that are shared: the nodes that do so, and the limits. There are none
+	// where there is no store.
+	Sharing []topSharer `json:"sharing,omitempty"`
+	Limits  []topLimit  `json:"limits,omitempty"`
 }
 
 type topMaster struct {
@@ -170,20 +177,24 @@ func (k *topKey) is(o *topKey) bool {
 		(!k.Local || k.Key == o.Key)
 }
 
-// look asks all managers at once. Those that don't answer have their error.
+// look asks all nodes at once. Those that don't answer have their error.
 func (w *topWatch) look(ctx context.Context) *topView {
 	ctx, cancel := context.WithTimeout(ctx, topPatience)
 	defer cancel()
 	stats := make([]topStats, len(w.managers))
 	keys := make([]topKeys, len(w.managers))
 	faults := make([]error, len(w.managers))
+	answers := make([]topAnswer, len(w.gateways))
 	var group sync.WaitGroup
 	for i, m := range w.managers {
 		group.Go(func() {
-			if faults[i] = m.get(ctx, "stats", &stats[i]); faults[i] == nil {
-				faults[i] = m.get(ctx, "top?n="+strconv.Itoa(w.keys), &keys[i])
+			if faults[i] = m.get(ctx, topData+"stats", &stats[i]); faults[i] == nil {
+				faults[i] = m.get(ctx, topData+"top?n="+strconv.Itoa(w.keys), &keys[i])
 			}
 		})
+	}
+	for i, g := range w.gateways {
+		group.Go(func() { answers[i].fault = g.get(ctx, "/sharing", &answers[i]) })
 	}
 	group.Wait()
 	v := &topView{Time: time.Now(), Managers: []topMaster{}, Gateways: []topGateway{}, Keys: []topKey{}}
@@ -195,6 +206,10 @@ func (w *topWatch) look(ctx context.Context) *topView {
 		v.addManager(m.url, &stats[i])
 		v.addKeys(&keys[i])
 	}
+	for i, g := range w.gateways {
+		v.addAnswer(g.url, &answers[i])
+	}
+	v.addLimits()
 	slices.SortStableFunc(v.Gateways, func(a, b topGateway) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortStableFunc(v.Keys, func(a, b topKey) int {
 		return cmp.Or(cmp.Compare(b.heat(), a.heat()), cmp.Compare(b.RefusedRate, a.RefusedRate),
@@ -204,13 +219,18 @@ func (w *topWatch) look(ctx context.Context) *topView {
 	return v
 }
 
-// get asks a manager and reads its answer into v.
-func (m *topManager) get(ctx context.Context, what string, v any) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, m.url+"/internal/data/v1/"+what, nil)
+// topData is where traffic managers say what they know.
+const topData = "/internal/data/v1/"
+
+// get asks a node and reads its answer into v.
+func (m *topNode) get(ctx context.Context, what string, v any) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, m.url+what, nil)
 	if err != nil {
 		return err
 	}
-	r.SetBasicAuth(m.name, m.password)
+	if m.name != "" {
+		r.SetBasicAuth(m.name, m.password)
+	}
 	answer, err := m.client.Do(r)
 	if err != nil {
 		if e, ok := errors.AsType[*url.Error](err); ok {
@@ -224,7 +244,7 @@ func (m *topManager) get(ctx context.Context, what string, v any) error {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return fmt.Errorf("it takes no user %s with this password", m.name)
 	case http.StatusNotFound:
-		return errors.New("it is no traffic manager")
+		return errors.New(m.absent)
 	default:
 		return fmt.Errorf("it answers %s", answer.Status)
 	}
@@ -235,9 +255,12 @@ func (m *topManager) get(ctx context.Context, what string, v any) error {
 	return nil
 }
 
-// fault returns why there is nothing to show: no manager answered.
+// fault returns why there is nothing to show: nobody answered.
 func (v *topView) fault() error {
-	var all []error
+	all, some := v.unsaid()
+	if some {
+		return nil
+	}
 	for i := range v.Managers {
 		if v.Managers[i].Error == "" {
 			return nil
@@ -252,7 +275,9 @@ func (v *topView) addManager(at string, s *topStats) {
 		URL: at, Issuer: s.Issuer, Ready: s.Ready, Events: s.Events["counted"], Late: s.Events["late"] + s.Events["past"],
 		Wrong: s.Events["refused"], Batches: s.Batches["counted"], Decisions: s.Decisions, Throttled: s.InForce, Keys: s.Keys,
 	})
+	v.addSharer(topSharer{Role: roleManager, Name: at}, s.Sharing)
 	for _, n := range s.Nodes {
+		v.addSharer(topSharer{Role: roleGateway, Name: n.Name, silent: float64(s.Now - n.Heard)}, n.Sharing)
 		g := topGateway{
 			Name: n.Name, Incarnation: n.Incarnation, Known: n.Known, Events: n.Events, Lag: n.Lag, Skew: n.Skew,
 			Silent: float64(max(s.Now-n.Heard, 0)), Levels: n.Refused, RefusedRate: n.RefusedRate,

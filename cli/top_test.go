@@ -161,7 +161,7 @@ func TestTopFails(t *testing.T) {
 func TestTopFitsTerminals(t *testing.T) {
 	hostile := strings.ReplaceAll(someKeys, "alice", strings.Repeat(`東京\u202e\r\n`, 40))
 	s := newManager(t, true, someStats, hostile)
-	w := &topWatch{managers: []*topManager{newTestManager(t, s)}, keys: 100}
+	w := &topWatch{managers: []*topNode{newTestManager(t, s)}, keys: 100}
 	v := w.look(t.Context())
 	if err := v.fault(); err != nil {
 		t.Fatal(err)
@@ -182,13 +182,13 @@ func TestTopFitsTerminals(t *testing.T) {
 	}
 }
 
-func newTestManager(t *testing.T, s *httptest.Server) *topManager {
+func newTestManager(t *testing.T, s *httptest.Server) *topNode {
 	t.Helper()
 	config, err := clientTLS(true, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newTopManager(s.URL, config)
+	m := newTopNode(s.URL, config)
 	m.name, m.password = "admin", "admin"
 	t.Cleanup(m.client.CloseIdleConnections)
 	return m
@@ -231,7 +231,7 @@ func TestTopLongAnswer(t *testing.T) {
 		}
 	}))
 	defer s.Close()
-	v := (&topWatch{managers: []*topManager{newTestManager(t, s)}, keys: 1}).look(t.Context())
+	v := (&topWatch{managers: []*topNode{newTestManager(t, s)}, keys: 1}).look(t.Context())
 	if v.fault() == nil || sent.Load() > 4*maxAnswer {
 		t.Errorf("got %v after %d bytes", v.fault(), sent.Load())
 	}

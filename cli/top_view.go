@@ -12,12 +12,22 @@ import (
 // into so many rows; 0 has no bound.
 func (v *topView) draw(columns, rows int) []string {
 	lines := []string{v.summary()}
-	lines = append(lines, "")
-	lines = append(lines, v.drawManagers(columns)...)
-	lines = append(lines, "")
-	lines = append(lines, v.drawGateways(columns)...)
-	lines = append(lines, "")
-	lines = append(lines, v.drawKeys(columns)...)
+	section := func(more []string) { lines = append(append(lines, ""), more...) }
+	if len(v.Managers) > 0 {
+		section(v.drawManagers(columns))
+		section(v.drawGateways(columns))
+	}
+	if len(v.Sharing) > 0 {
+		most := 0
+		if rows > 0 {
+			most = max(rows/6, 3) // the keys want room, too
+		}
+		section(v.drawSharing(columns, most))
+		section(v.drawLimits(columns, most))
+	}
+	if len(v.Managers) > 0 {
+		section(v.drawKeys(columns))
+	}
 	for i := range lines {
 		if columns > 0 {
 			lines[i] = fit(lines[i], columns)
@@ -30,6 +40,10 @@ func (v *topView) draw(columns, rows int) []string {
 }
 
 func (v *topView) summary() string {
+	now := v.Time.Format(time.TimeOnly)
+	if len(v.Managers) == 0 {
+		return fmt.Sprintf("%s%s   asked: %d", now, v.store(), len(v.Sharing))
+	}
 	var throttled, keys int64
 	there := 0
 	for i := range v.Managers {
@@ -43,8 +57,8 @@ func (v *topView) summary() string {
 	for i := range v.Gateways {
 		refused += v.Gateways[i].RefusedRate
 	}
-	return fmt.Sprintf("%s   refused a second: %s   keys: %d, throttled: %d   gateways: %d   traffic managers: %d of %d",
-		v.Time.Format(time.TimeOnly), perSecond(&refused), keys, throttled, len(v.Gateways), there, len(v.Managers))
+	return fmt.Sprintf("%s%s   refused a second: %s   keys: %d, throttled: %d   gateways: %d   traffic managers: %d of %d",
+		now, v.store(), perSecond(&refused), keys, throttled, len(v.Gateways), there, len(v.Managers))
 }
 
 func (v *topView) drawManagers(width int) []string {
@@ -149,10 +163,13 @@ func (k *topKey) use() [4]string {
 	return [4]string{number(k.Used), number(k.Limit), printable(per), strconv.FormatFloat(100*k.Share, 'f', 1, 64)}
 }
 
-func (k *topKey) policy() string {
-	text := printable(k.Policy)
-	if k.Group != nil {
-		text += " group " + strconv.Itoa(*k.Group+1)
+func (k *topKey) policy() string { return groupOf(k.Policy, k.Group) }
+
+// groupOf names a policy, and the group of conditions in it if that is not nil.
+func groupOf(policy string, group *int) string {
+	text := printable(policy)
+	if group != nil {
+		text += " group " + strconv.Itoa(*group+1)
 	}
 	return text
 }
