@@ -91,8 +91,9 @@ func (e *entry) spentIn(window int64) int64 {
 
 // tell adds an assertion to the batch.
 func (ln *lane) tell(e *entry, about subject, mine int64, a Assertion) *part {
-	e.seq++
-	a.Counter, a.Seq = e.counter, e.seq
+	ln.seq++
+	e.heard = true
+	a.Counter, a.Seq = e.counter, ln.seq
 	ln.batch.Assertions = append(ln.batch.Assertions, a)
 	ln.parts = append(ln.parts, part{entry: e, about: about, mine: mine, since: e.since})
 	return &ln.parts[len(ln.parts)-1]
@@ -154,7 +155,7 @@ func (ln *lane) assertWindow(e *entry, c *counter, news uint8, all bool, local, 
 	if a.Want == 0 && a.Register == 0 && e.window != sh.window && leases {
 		return // it has nothing there, and never had
 	}
-	e.told, e.gone = is, addSat(sh.window, a.Keep)
+	e.told, e.gone = is, addSat(local+sh.window-now, a.Keep)
 	p := ln.tell(e, current, mine, a)
 	if l.Algorithm == SlidingWindow {
 		ln.askPast(e, c, p, now)
@@ -242,7 +243,7 @@ func (ln *lane) askPast(e *entry, c *counter, p *part, now int64) {
 // assertBucket asserts the register of a token bucket.
 func (ln *lane) assertBucket(e *entry, c *counter, news uint8, all bool, local, now int64) {
 	l, sh := e.limit, c.share
-	if news&fresh != 0 && e.seq > 0 {
+	if news&fresh != 0 && e.heard {
 		e.base = e.register // rights that were held are taken for spent
 	}
 	mine := sh.own
@@ -250,7 +251,7 @@ func (ln *lane) assertBucket(e *entry, c *counter, news uint8, all bool, local, 
 		Limit: l.depth(), Rate: max(l.Count, 1), Period: l.rateTime(), Missing: c.slot.spent, Register: e.base + mine,
 	}
 	leases := c.table.fleet.leases(l)
-	first := e.seq == 0 && mine > 0 && !leases
+	first := !e.heard && mine > 0 && !leases
 	if first { // what others have is not known: this comes on top of it, in the next batch
 		mine, a.Register, a.Missing = 0, 0, 0
 	}
@@ -274,7 +275,8 @@ func (ln *lane) assertBucket(e *entry, c *counter, news uint8, all bool, local, 
 		return
 	}
 	e.register, e.window = a.Register, 0
-	e.gone = addSat(addSat(now, l.fillTime(l.depth())), int64(time.Minute))
+	// The store must have forgotten the register before: it would be given back.
+	e.gone = addSat(local, max(addSat(l.fillTime(l.depth()), 2*int64(time.Minute)), 2*int64(Silence)))
 	ln.tell(e, current, mine, a)
 	if first {
 		ln.add(e)

@@ -38,7 +38,10 @@ type lane struct {
 	due     int64 // local time before which no batch goes out, unless it is urgent
 	fails   int   // in a row
 	retry   int64 // local time of the next attempt after one that failed
-	expired int64 // when entries were last forgotten
+	expired int64 // local time when entries were last forgotten
+	// seq is the number of the last assertion. It is one for all keys, so that it never
+	// falls, also when a key was forgotten meanwhile.
+	seq uint64
 }
 
 // A mark is a key that is dirty.
@@ -58,7 +61,7 @@ type entry struct {
 	key     Key
 	limit   *Limit
 	counter Counter
-	seq     uint64
+	heard   bool // the store has been told of it
 	pending bool // it is in pending
 	again   bool // the store may not know what it was told
 	since   int64
@@ -72,7 +75,7 @@ type entry struct {
 	lease lease
 	past  past  // of a sliding window
 	base  int64 // of a bucket: what was spent before its share was made
-	gone  int64 // when nothing of it matters any more
+	gone  int64 // local time when nothing of it matters any more
 }
 
 // A told is a register of a window, as the store was told; spent is what of it was
@@ -218,7 +221,7 @@ func (ln *lane) next(local, now int64) *Batch {
 		ln.drain()
 		ln.collect(local, now)
 	}
-	ln.expire(now)
+	ln.expire(local)
 	if len(ln.parts) == 0 && !beat {
 		return nil
 	}
@@ -326,14 +329,14 @@ func (ln *lane) wakeWaiting() {
 }
 
 // expire forgets entries that do not matter any more, now and then.
-func (ln *lane) expire(now int64) {
+func (ln *lane) expire(local int64) {
 	const every = int64(10 * time.Second)
-	if now-ln.expired < every {
+	if local-ln.expired < every {
 		return
 	}
-	ln.expired = now
+	ln.expired = local
 	for key, e := range ln.entries {
-		if now >= e.gone && !e.pending && e.lease.place == 0 {
+		if local >= e.gone && !e.pending && e.lease.place == 0 {
 			ln.limits.move(e, nil)
 			delete(ln.entries, key)
 		}

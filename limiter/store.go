@@ -132,4 +132,9 @@ const (
 	Fence = 2 * time.Second
 	// NodeLife is for how long a node counts as living after a beat.
 	NodeLife = 3 * time.Second
+	// Silence is after what time a register of a bucket is forgotten that its node has not
+	// asserted, and of which no rights are held: with the next node's first assertion, or
+	// that node's own next. So a bucket that is always in use does not keep those of all nodes that
+	// ever were.
+	Silence = 10 * time.Minute
 )

@@ -48,6 +48,9 @@ func testBuckets(b *bench) {
 	}
 	b.run("no drift", b.testDrift)
 	b.run("rights that lapse", b.testLapse)
+	if b.backend.Advance != nil { // nobody waits for that long
+		b.run("nodes that are silent", b.testSilence)
+	}
 	b.run("rights that come back too late", b.testLateReturn)
 	b.run("rights that are spent in time", b.testRenewed)
 }
@@ -193,6 +196,31 @@ func (b *bench) testDrift() {
 		before = got.Sum
 		b.wait(b.now + int64(time.Millisecond))
 	}
+}
+
+// testSilence has nodes that were not heard of for long: their registers are forgotten,
+// and what they say next is as from a node that is new.
+func (b *bench) testSilence() {
+	counter := b.name()
+	say := func(node, seq uint64, register, missing, sum int64) {
+		b.t.Helper()
+		got := b.one(node, limiter.Assertion{
+			Counter: counter, Seq: seq, Register: register, Missing: missing, Limit: 1000, Rate: 1, Period: int64(24 * time.Hour),
+		})
+		if got.Status != applied || got.Sum != sum {
+			b.t.Fatalf("node %d, %d: answered %+v, want sum %d", node, seq, got, sum)
+		}
+	}
+	say(1, 9, 100, 0, 0) // new: it says what is missing
+	say(1, 10, 150, 0, 50)
+	b.wait(b.now + int64(limiter.Silence) - int64(time.Second))
+	say(1, 11, 160, 0, 60) // not long enough
+	say(2, 1, 7, 0, 60)
+	b.wait(b.now + int64(limiter.Silence))
+	say(2, 1, 0, 0, 60) // the number does not matter, nor that it is less
+	say(2, 2, 5, 0, 65)
+	say(1, 1, 10, 70, 70) // forgotten with the first word of node 2
+	say(1, 2, 20, 0, 80)
 }
 
 // testLapse lets a node hold rights and say no more. They are missing until they lapse,

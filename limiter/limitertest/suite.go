@@ -30,6 +30,8 @@
 //   - Rights are held until Now >= deadline. A register that becomes less later than that gives back only what
 //     is more than was held: such rights count as spent, and refill already.
 //   - What is missing is never less than what is held.
+//   - A register of a bucket whose deadline passed Silence ago, in whole microseconds, is
+//     forgotten when a node asserts that has none, or that has this one; it is then as if the node never had one.
 //   - A node lives while Now-beat < NodeLife, and an epoch is fenced while Now-since < Fence.
 //     If the clock was set back to before since, the fence begins again.
 //   - Durable is true if nothing was granted.

@@ -174,7 +174,7 @@ func TestExpiry(t *testing.T) {
 		{"a bucket, full a minute ago", limiter.Assertion{Missing: 30, Rate: 1, Period: second}, 90 * second},
 		{"a bucket, in which rights were held", limiter.Assertion{Register: 30, Missing: 30, Held: 10, Lease: 5 * second, Rate: 1, Period: second}, 95 * second},
 		{"a full bucket", limiter.Assertion{Rate: 1, Period: second}, 60 * second},
-		{"a slow one", limiter.Assertion{Missing: 2, Rate: 3, Period: 3600 * second}, 2460 * second},
+		{"a slow one", limiter.Assertion{Missing: 2, Rate: 15, Period: 3600 * second}, 540 * second},
 	} {
 		for _, early := range []int64{0, 1} {
 			s := opened()

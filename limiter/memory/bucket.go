@@ -2,6 +2,7 @@ package memory
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/weir-project/weir/limiter"
@@ -12,6 +13,9 @@ func (s *Store) bucket(now int64, b *limiter.Batch, a *limiter.Assertion) {
 	r := s.find(now, s.counters[a.Counter], 0)
 	if r == nil && a.Seq > 0 {
 		r = s.add(now, a.Counter, 0)
+	}
+	if r != nil && a.Seq > 0 {
+		r.forgetSilent(now, b.Node)
 	}
 	if r == nil || r.stale(b.Node, a.Seq) {
 		a.Status = limiter.Stale
@@ -40,6 +44,21 @@ func (s *Store) bucket(now int64, b *limiter.Batch, a *limiter.Assertion) {
 	}
 	a.Sum = r.sum
 	r.expires = r.full(now, a)
+}
+
+// forgetSilent forgets the registers that were silent for too long, where a node has
+// none or its own is one of them.
+func (r *record) forgetSilent(now int64, node uint64) {
+	if i, ok := r.register(node); ok && !r.registers[i].silent(now) {
+		return
+	}
+	r.registers = slices.DeleteFunc(r.registers, func(g register) bool { return g.silent(now) })
+}
+
+// silent reports whether a register was not heard of for [limiter.Silence].
+func (g *register) silent(now int64) bool {
+	const micro = int64(time.Microsecond)
+	return now/micro-g.deadline/micro >= int64(limiter.Silence)/micro
 }
 
 // change returns by how much the bucket changes if the register becomes value.

@@ -6,7 +6,7 @@ local pack, unpack = struct.pack, struct.unpack
 local find, sub, format, concat = string.find, string.sub, string.format, table.concat
 local floor, min, max = math.floor, math.min, math.max
 local APPLIED, STALE, LATE, EARLY = 1, 2, 3, 4
-local MOST, DAY, MINUTE = 9007199254740992, '86400000', 60000000
+local MOST, DAY, MINUTE, SILENCE = 9007199254740992, '86400000', 60000000, 600000000
 
 local prefix, batch = ARGV[1], ARGV[2]
 local node, candidate, beat, fence, life, shapes, windows, buckets, at = unpack('<c8c8BI8I8I2I2I2', batch)
@@ -276,6 +276,17 @@ local function refill(missing, filled, held, all, rate, period)
   return missing, filled
 end
 
+-- heard returns the entries without those of nodes that were silent for too long.
+local function heard(entries)
+  local all = {}
+  for i = 1, #entries, SIZE do
+    if now - unpack('<I7', entries, i + 30) < SILENCE then
+      all[#all + 1] = sub(entries, i, i + SIZE - 1)
+    end
+  end
+  return concat(all)
+end
+
 local function bucket()
   local counter, low, high, register, want, limit, rate, period, holds, micros, nanos, begin, after =
     unpack('<c16I4I4I7I7I7I7I8I7I7I2I7', batch, at)
@@ -292,7 +303,11 @@ local function bucket()
     end
     missing, filled = refill(missing, min((filled - now) * 1000 + rest, 0), held, all, rate, period)
   end
-  local mine, n = entry(entries, 1, SIZE), #entries / SIZE
+  local mine = entry(entries, 1, SIZE)
+  if (low > 0 or high > 0) and not (mine and now - unpack('<I7', entries, mine + 30) < SILENCE) then
+    entries, mine = heard(entries), nil
+  end
+  local n = #entries / SIZE
   if mine then
     local l, h, old, had, u, v = unpack('<I4I4I7I7I7I2', entries, mine + 8)
     if high < h or high == h and low <= l then

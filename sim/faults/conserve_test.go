@@ -26,6 +26,7 @@ func (o *oracle) asserted(r *run, b *limiter.Batch) {
 		if !t.changed && !s.moved && t.algorithm != limiter.SlidingWindow {
 			o.assertedRight(t, c, s, a)
 		}
+		s.asserted = true
 		s.rights = a.Register
 		if a.End == 0 {
 			s.rights = s.spent + a.Held
@@ -36,7 +37,7 @@ func (o *oracle) asserted(r *run, b *limiter.Batch) {
 func (o *oracle) assertedRight(t *tally, c *cell, s *stake, a *limiter.Assertion) {
 	end := o.world.show(c.end)
 	switch {
-	case a.End == 0 && a.Seq == 1 && a.Register == 0:
+	case a.End == 0 && !s.asserted && a.Register == 0:
 		// What was spent before anything was known of the others comes with the next.
 	case a.Register < s.spent:
 		o.fail("I5", "run %d asserts %d of subject %d in the window that ends at %s, and has spent %d", s.run.index, a.Register, t.subject, end, s.spent)

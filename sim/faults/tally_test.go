@@ -66,6 +66,7 @@ type stake struct {
 	overSince, overLast int64
 	moved               bool  // the clock was set back into it, or out of it
 	denied, deniedLast  int64 // since when it is refused all the time, and last; zero: it isn't
+	asserted            bool  // it was told to the store, or is on its way
 }
 
 // stake returns what a run has of c.
