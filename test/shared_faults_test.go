@@ -21,6 +21,8 @@ func long() bool { return os.Getenv("WEIR_LONG") == "1" }
 const (
 	tickLimit  = 20 // a second, exact; and as much again, bounded
 	totalLimit = 300
+	idleLimit  = 30
+	idleSpent  = 6 // of it, by each gateway, before anything fails
 )
 
 // The fleets that are put to faults run without the race detector, which takes several times the
@@ -28,13 +30,15 @@ const (
 
 // faultKinds are limits that show what a fault does. Of the first three far more is asked
 // for than may pass; the next two are never spent, so that every unit can be found
-// again; the last is not limited at all, so that the store cannot delay it.
+// again; the next is not asked for while the faults last, so that nothing but the fault is a
+// reason to tell of it; the last is not limited at all, so that the store cannot delay it.
 var faultKinds = []sharedKind{
 	{name: "tick", policy: "count: 20, unitTime: 1, timeUnit: sec, accuracy: exact", perSecond: 15},
-	{name: "total", policy: "count: 300, unitTime: 1, timeUnit: day, accuracy: exact", perSecond: 8},
+	{name: "total", policy: "count: 300, unitTime: 1, timeUnit: day, accuracy: exact", perSecond: 12},
 	{name: "loose", policy: "count: 20, unitTime: 1, timeUnit: sec, accuracy: bounded", perSecond: 15},
 	{name: "ample", policy: "count: 1000000, unitTime: 1, timeUnit: day, accuracy: bounded", perSecond: 10},
 	{name: "quota", policy: "count: 1000000, unitTime: 1, timeUnit: day", perSecond: 5},
+	{name: "idle", policy: "count: 30, unitTime: 1, timeUnit: day, accuracy: exact"},
 	{name: "free", perSecond: 20},
 }
 
@@ -98,8 +102,25 @@ func TestSharedStoreFails(t *testing.T) {
 		tr.granted(time.Now())
 		tr.phase("a black hole", func() { w.worse("timeout", `"timeout": 0`, while) })
 		tr.granted(time.Now())
+		tr.flushedBehind(store)
 	}
 	tr.judge(store)
+}
+
+// flushedBehind has the store lose its data behind the back of a gateway that is paused: what it
+// has spent must not be granted to others before it could tell of it again. The limit of a day
+// is spent by then, and that of a second, too.
+func (tr *trial) flushedBehind(store *redistest.Server) {
+	tr.t.Helper()
+	middle := time.Now().Truncate(time.Second).Add(time.Second + 600*time.Millisecond)
+	time.Sleep(time.Until(middle))
+	tr.phase("flushed behind", func() {
+		tr.f.gateways[0].hang()
+		store.Do(tr.t, "FLUSHALL")
+		time.Sleep(time.Second) // half of the fence
+		tr.f.gateways[0].resume()
+	}).paused = []int{0}
+	tr.granted(time.Now())
 }
 
 // restart starts a store again, which then has no data but its user.

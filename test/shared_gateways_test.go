@@ -21,7 +21,6 @@ func TestSharedGatewayPaused(t *testing.T) {
 	f.binary = plain
 	f.startGateways(3, clusterAt(t, store.Addr, storeUser, storePassword))
 	tr := newTrial(t, f)
-	tr.unhurrying = []int{0}
 	rounds := 1
 	if long() {
 		rounds = 6
@@ -34,7 +33,7 @@ func TestSharedGatewayPaused(t *testing.T) {
 			f.gateways[0].hang()
 			time.Sleep(pause)
 			f.gateways[0].resume()
-		})
+		}).paused = []int{0}
 		tr.granted(time.Now())
 	}
 	tr.judge(store)

@@ -19,7 +19,7 @@ type sharedKind struct {
 	name       string
 	policy     string // of the subscription: what stands in its braces; empty: unlimited
 	throughput string // of the backend, likewise
-	perSecond  int    // calls at each gateway
+	perSecond  int    // calls at each gateway; zero: not by itself
 	size       int    // of the answers
 }
 
