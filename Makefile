@@ -10,7 +10,7 @@ LDFLAGS   := -s -w -X github.com/weir-project/weir/cli.version=$(VERSION)
 LINTER    := $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster build test check lint fmt unit allocs bench-check bench bench-cluster bench-sharing fuzz setup clean
+.PHONY: help run cluster build test check lint fmt unit allocs bench-check bench bench-cluster bench-sharing simulation sim fuzz setup clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ cluster: build ## run 3 gateways and 2 traffic managers, and drive them; BROKER=
 build: ## build bin/weir
 	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/weir
 
-test: setup check lint unit allocs bench-check ## everything: vet, lint, all tests with the race detector, benchmarks build
+test: setup check lint unit allocs simulation bench-check ## everything: vet, lint, all tests with the race detector, benchmarks build
 
 setup: ## install what the tests need, or say what is missing
 	@scripts/setup.sh test
@@ -46,6 +46,12 @@ unit: ## all tests: unit, fuzz seeds, behaviour scripts, end to end
 
 allocs: ## the tests that count allocations, without the race detector, which allocates
 	$(GO) test -shuffle=on -count=1 -run 'Alloc' ./...
+
+simulation: ## 20 million steps of shared counters under faults, and the bugs planted in them
+	$(GO) test -count=1 -timeout 15m ./sim/faults -faults.steps=20000000
+
+sim: ## the same without planted bugs, for SIMTIME (10m), from seed SIMFROM (1)
+	$(GO) test -count=1 -timeout 0 -run TestSeeds -v ./sim/faults -faults.for=$(or $(SIMTIME),10m) -faults.from=$(or $(SIMFROM),1)
 
 bench-check: ## build and vet the benchmarks, and run each of them once
 	cd benchmarks && $(GO) vet ./... && $(GO) test -shuffle=on -count=1 -short -bench . -benchtime 1x ./...
