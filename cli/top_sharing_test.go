@@ -84,7 +84,7 @@ func TestTopSharing(t *testing.T) {
 // gateway once that several speak of: as it said last.
 func TestTopSharingJSON(t *testing.T) {
 	own := sharingOf("0a", false, 0, 0, "")
-	older := strings.ReplaceAll(sharingOf("01", false, 99, 9, ""), `"heard":999900`, `"heard":999000`)
+	older := sharingOf("01", false, 99, 9, "")
 	a := newManager(t, true, withSharing(own, sharingOf("01", false, 30, 1, "")), someKeys)
 	b := newManager(t, true, strings.Replace(withSharing(strings.Replace(own, `"0a"`, `"0b"`, 1), older), `"heard":999900`, `"heard":999000`, 1), someKeys)
 	second := newSharingGateway(t, roles("gw-2", strings.Replace(sharingOf("02", false, 12, 3, ""), `"recentRequests":1000`, `"recentRequests":0`, 1)))
