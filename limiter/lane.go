@@ -341,4 +341,5 @@ func (ln *lane) expire(local int64) {
 			delete(ln.entries, key)
 		}
 	}
+	ln.limits.expire(local)
 }

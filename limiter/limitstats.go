@@ -11,7 +11,7 @@ import (
 // this node has seen, in the answers of the store.
 type LimitStats struct {
 	Limit *Limit
-	// Keys is the number of counters that were in use of late.
+	// Keys is the number of counters that were in use of late; zero if that was so a minute ago.
 	Keys int
 	// Held is the sum of the rights that the node holds and has not spent, of an Exact limit.
 	Held int64
@@ -34,6 +34,7 @@ type limitTable struct {
 type limitRow struct {
 	LimitStats
 	over, lag recent
+	unused    int64 // local time since when it has no keys; zero: it has
 }
 
 // A recent is the most there was in the last one to two spans.
@@ -80,14 +81,28 @@ func (t *limitTable) move(e *entry, l *Limit) {
 		r := t.row(was)
 		r.Keys--
 		r.Held -= e.lease.has
-		if r.Keys == 0 {
-			delete(t.byLimit, was)
-		}
 	}
 	if l != nil {
 		r := t.row(l)
 		r.Keys++
 		r.Held += e.lease.has
+	}
+}
+
+// expire forgets limits that have had no keys for so long that what was seen of them
+// does not matter.
+func (t *limitTable) expire(local int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for l, r := range t.byLimit {
+		switch {
+		case r.Keys > 0:
+			r.unused = 0
+		case r.unused == 0:
+			r.unused = local
+		case local-r.unused > 2*recentSpan:
+			delete(t.byLimit, l)
+		}
 	}
 }
 
