@@ -47,7 +47,13 @@ func byTheDocuments(t *testing.T, store *redistest.Server, kind string) {
 	time.Sleep(4 * time.Second) // of load
 	to := time.Now()
 	load.stop()
+	f.holdLimits(t, load, from, to)
+	f.holdQuota(t, load)
+}
 
+// holdLimits holds what passed through all gateways to each limit that they share.
+func (f *sharedFleet) holdLimits(t *testing.T, load *sharedLoad, from, to time.Time) {
+	t.Helper()
 	const second = time.Second
 	// What arrives while the gateways hear of each other: what a busy machine does in a
 	// third of a second; it is some hundredths of that if it is not.
@@ -82,7 +88,6 @@ func byTheDocuments(t *testing.T, store *redistest.Server, kind string) {
 			t.Errorf("%s: requests passed %d gateways only", test.name, len(by))
 		}
 	}
-	f.holdQuota(t, load)
 }
 
 // holdQuota holds the quota that traffic managers keep to its limit, and each event to

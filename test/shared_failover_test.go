@@ -69,6 +69,25 @@ func awaitWatched(t *testing.T, s *redistest.Sentinels) {
 	}
 }
 
+// watchBehind starts Sentinels that see a primary, which has a replica, at another port.
+func watchBehind(t *testing.T, primary *redistest.Server, port string) *redistest.Sentinels {
+	t.Helper()
+	sentinels := redistest.StartSentinels(t, 3, 1, primary)
+	for _, at := range sentinels.Addresses {
+		for _, c := range [][]any{
+			{"SENTINEL", "REMOVE", redistest.Master},
+			{"SENTINEL", "MONITOR", redistest.Master, "127.0.0.1", port, 2},
+			{"SENTINEL", "SET", redistest.Master, "down-after-milliseconds", 500, "failover-timeout", 3000},
+		} {
+			if _, err := redistest.Ask(at, c...); err != nil {
+				t.Fatalf("%v: %v", c, err)
+			}
+		}
+	}
+	awaitWatched(t, sentinels)
+	return sentinels
+}
+
 // TestSharedOldPrimary cuts the store's primary off from its replica and from the
 // Sentinels, which make the replica a primary. One gateway is with the old primary, which
 // lives on and serves it; the others go to the new one. What a network namespace of its own
@@ -81,19 +100,7 @@ func TestSharedOldPrimary(t *testing.T) {
 	_, port, _ := net.SplitHostPort(w.addr())
 	replica.Do(t, "REPLICAOF", "127.0.0.1", port)
 	old.AwaitReplicas(t, 1)
-	sentinels := redistest.StartSentinels(t, 3, 1, old)
-	for _, at := range sentinels.Addresses { // who are to see the primary through the wall
-		for _, c := range [][]any{
-			{"SENTINEL", "REMOVE", redistest.Master},
-			{"SENTINEL", "MONITOR", redistest.Master, "127.0.0.1", port, 2},
-			{"SENTINEL", "SET", redistest.Master, "down-after-milliseconds", 500, "failover-timeout", 3000},
-		} {
-			if _, err := redistest.Ask(at, c...); err != nil {
-				t.Fatalf("%v: %v", c, err)
-			}
-		}
-	}
-	awaitWatched(t, sentinels)
+	sentinels := watchBehind(t, old, port)
 	h := newHerald(t, w.addr()) // the first gateway does not hear of another primary
 	f := newSharedFleet(t, faultKinds)
 	f.binary = plain
