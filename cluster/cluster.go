@@ -1,6 +1,6 @@
 // Package cluster starts gateways and traffic managers, and the store and the broker
-// that they work with, as processes of their own on loopback: for drills, which then
-// make something fail. Nothing is touched that was not started here.
+// that they work with, as processes of their own on loopback: to be looked at, measured,
+// or harmed by drills. Nothing is touched that was not started here.
 package cluster
 
 import (
@@ -18,8 +18,10 @@ import (
 
 // Options say what a [Cluster] is made of. Weir, Gateways and Limits are required.
 type Options struct {
-	// Weir is the path of the binary.
-	Weir               string
+	// Weir is the absolute path of the binary.
+	Weir string
+	// Gateways and Managers are how many there are. Without traffic managers each
+	// gateway counts for itself, unless there is a store.
 	Gateways, Managers int
 	// Limits are those of the project that the gateways serve.
 	Limits []*Limit
@@ -31,11 +33,10 @@ type Options struct {
 	StoreAddress string
 	// Proxy puts a [Proxy] before the store, unless it has Sentinels.
 	Proxy bool
-	// Broker starts a broker apart; else each traffic manager has one in it.
-	// BrokerCommand are the arguments of the binary for that: it is told in
-	// WEIR_BROKER_LISTEN where to listen, and in WEIR_BROKER_PASSWORD the password
-	// of the users manager and gateway.
-	Broker        bool
+	// Broker is what carries decisions. BrokerCommand are the arguments of the binary
+	// for one that is Apart: it is told in WEIR_BROKER_LISTEN where to listen, and
+	// in WEIR_BROKER_PASSWORD the password of the users manager and gateway.
+	Broker        BrokerKind
 	BrokerCommand []string
 }
 
@@ -49,6 +50,7 @@ type Cluster struct {
 	dir      string
 	secret   string
 	artifact string
+	ports    ports
 	starter  *starter
 	backend  *backend
 	client   *http.Client
@@ -70,40 +72,43 @@ const user = "cluster"
 
 // Start starts everything, and returns when all gateways serve and everybody is
 // connected to everybody. What it started it stops again if it fails.
-func Start(ctx context.Context, o Options) (c *Cluster, err error) {
-	c = &Cluster{options: o, secret: rand.Text(), starter: newStarter(), client: &http.Client{Transport: &http.Transport{}}}
-	if c.dir, err = os.MkdirTemp("", "weir-drill-"); err != nil {
-		c.starter.stop()
+func Start(ctx context.Context, o Options) (*Cluster, error) {
+	dir, err := os.MkdirTemp("", "weir-cluster-")
+	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, c.Stop())
-		}
-	}()
+	c := &Cluster{options: o, dir: dir, secret: rand.Text(), ports: newPorts(), starter: newStarter(), client: &http.Client{Transport: &http.Transport{}}}
+	if err := c.start(ctx); err != nil {
+		return nil, errors.Join(err, c.Stop())
+	}
+	return c, nil
+}
+
+// start starts everything, in order, and waits until it is ready.
+func (c *Cluster) start(ctx context.Context) (err error) {
 	if c.backend, err = startBackend(); err != nil {
-		return nil, err
+		return err
 	}
 	if c.artifact, err = c.makeProject(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := c.startStore(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	if err := c.startBroker(); err != nil {
-		return nil, err
+	if err := c.startBroker(ctx); err != nil {
+		return err
 	}
-	for i := range o.Managers {
+	for i := range c.options.Managers {
 		if err := c.startManager(i); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	for i := range o.Gateways {
+	for i := range c.options.Gateways {
 		if err := c.startGateway(i); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return c, c.Await(ctx)
+	return c.Await(ctx)
 }
 
 // Stop stops everything and removes all files.
@@ -130,20 +135,6 @@ func (c *Cluster) run(name string, env []string, program string, args ...string)
 	return p, nil
 }
 
-func (c *Cluster) startBroker() error {
-	if !c.options.Broker {
-		return nil
-	}
-	ports, err := freePorts(1)
-	if err != nil {
-		return err
-	}
-	at := fmt.Sprintf("127.0.0.1:%d", ports[0])
-	c.Broker, err = c.run("broker", []string{"WEIR_BROKER_LISTEN=" + at, "WEIR_BROKER_PASSWORD=" + c.secret}, c.options.Weir, c.options.BrokerCommand...)
-	c.brokers = []string{"nats://" + at}
-	return err
-}
-
 // serve starts a node of a role with a configuration.
 func (c *Cluster) serve(name, role, config string) (*Process, error) {
 	file := filepath.Join(c.dir, name+".toml")
@@ -159,18 +150,18 @@ func (c *Cluster) serve(name, role, config string) (*Process, error) {
 }
 
 func (c *Cluster) startManager(i int) error {
-	ports, err := freePorts(3)
+	ports, err := c.ports.free(3)
 	if err != nil {
 		return err
 	}
 	m := &Node{URL: fmt.Sprintf("https://127.0.0.1:%d", ports[0]), Management: fmt.Sprintf("http://127.0.0.1:%d", ports[1])}
 	config := fmt.Sprintf("[traffic_manager]\nartifact = %q\n[management]\nhttps_host = \"127.0.0.1\"\nhttps_port = %d\nport = %d\n", c.artifact, ports[0], ports[1])
-	if c.Broker != nil {
-		config += fmt.Sprintf("[broker]\ntype = \"nats\"\nurl = [%s]\nuser = \"manager\"\npassword = %q\n", quoted(c.brokers), c.secret)
-	} else {
+	if c.options.Broker == InManagers {
 		at := fmt.Sprintf("127.0.0.1:%d", ports[2])
 		config += fmt.Sprintf("[broker]\nlisten = %q\n", at)
 		c.brokers = append(c.brokers, "nats://"+at)
+	} else {
+		config += c.brokerFor("manager")
 	}
 	c.Managers = append(c.Managers, m)
 	m.Process, err = c.serve(fmt.Sprintf("traffic-manager-%d", i+1), "traffic-manager", config)
@@ -178,7 +169,7 @@ func (c *Cluster) startManager(i int) error {
 }
 
 func (c *Cluster) startGateway(i int) error {
-	ports, err := freePorts(2)
+	ports, err := c.ports.free(2)
 	if err != nil {
 		return err
 	}
@@ -190,10 +181,7 @@ func (c *Cluster) startGateway(i int) error {
 		for _, m := range c.Managers {
 			events = append(events, m.URL+"/endpoints")
 		}
-		config += fmt.Sprintf("[[apim.throttling.url_group]]\ntraffic_manager_urls = [%s]\n[broker]\ntype = \"nats\"\nurl = [%s]\n", quoted(events), quoted(c.brokers))
-		if c.Broker != nil {
-			config += fmt.Sprintf("user = \"gateway\"\npassword = %q\n", c.secret)
-		}
+		config += fmt.Sprintf("[[apim.throttling.url_group]]\ntraffic_manager_urls = [%s]\n", quoted(events)) + c.brokerFor("gateway")
 	}
 	c.Gateways = append(c.Gateways, g)
 	g.Process, err = c.serve(fmt.Sprintf("gateway-%d", i+1), "gateway", config)
@@ -208,8 +196,9 @@ func quoted(texts []string) string {
 	return strings.Join(all, ", ")
 }
 
-// patience is how long the cluster may take to be ready.
-const patience = 30 * time.Second
+// patience is how long one part of the cluster may take to be ready: RabbitMQ, the
+// slowest, takes some ten seconds where nothing else runs.
+const patience = time.Minute
 
 // Await waits until all nodes that are to run serve, and are connected to everybody.
 func (c *Cluster) Await(ctx context.Context) error {
@@ -320,11 +309,15 @@ func (c *Cluster) get(ctx context.Context, url string) (string, error) {
 	return string(text), err
 }
 
-// Targets returns the URLs of requests, of each gateway one.
-func (c *Cluster) Targets() []string {
+// Login returns the user as whom gateways send events, and who may look at traffic
+// managers.
+func (c *Cluster) Login() (name, password string) { return user, c.secret }
+
+// Targets returns the URLs of a limit's requests, of each gateway one.
+func (c *Cluster) Targets(l *Limit) []string {
 	var urls []string
 	for _, g := range c.Gateways {
-		urls = append(urls, g.URL+path)
+		urls = append(urls, g.URL+l.path())
 	}
 	return urls
 }

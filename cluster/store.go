@@ -76,7 +76,7 @@ func (c *Cluster) startStore(ctx context.Context) error {
 // startServer starts a server, a replica if of is not empty, and waits until it
 // answers.
 func (c *Cluster) startServer(ctx context.Context, program, name, of string) (*Process, string, error) {
-	ports, err := freePorts(1)
+	ports, err := c.ports.free(1)
 	if err != nil {
 		return nil, "", err
 	}
@@ -103,7 +103,7 @@ func (c *Cluster) startServer(ctx context.Context, program, name, of string) (*P
 // replica. They hold the primary for lost after a second.
 func (c *Cluster) startSentinels(ctx context.Context, program string, n int) error {
 	host, port, _ := net.SplitHostPort(c.Store.Address) // it was made here
-	ports, err := freePorts(n)
+	ports, err := c.ports.free(n)
 	if err != nil {
 		return err
 	}

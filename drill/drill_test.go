@@ -49,7 +49,7 @@ func options(t *testing.T) drill.Options {
 // left returns what a drill has left behind.
 func left(t *testing.T) []string {
 	t.Helper()
-	found, err := filepath.Glob(filepath.Join(os.TempDir(), "weir-drill-*"))
+	found, err := filepath.Glob(filepath.Join(os.TempDir(), "weir-cluster-*"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ const (
 type plan struct {
 	name, about string
 	store       need
-	broker      bool // the broker runs apart
+	broker      cluster.BrokerKind
 	strike      func(c *cluster.Cluster) error
 	// mend ends the failure after lasts; nil: the cluster has to get along.
 	mend  func(c *cluster.Cluster) error
@@ -119,7 +119,7 @@ func plans() []plan {
 		},
 		{
 			name: "broker-kill", about: "the broker of decisions is killed, and started again",
-			broker: true, strike: of(broker, kill), mend: of(broker, restart), lasts: outage,
+			broker: cluster.Apart, strike: of(broker, kill), mend: of(broker, restart), lasts: outage,
 			boundedOver: usualOver, eventualOver: usualOver,
 		},
 	}

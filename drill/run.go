@@ -138,7 +138,7 @@ func (r *run) drive(ctx context.Context) ([]*log, error) {
 	for i, l := range r.limits {
 		logs[i] = &log{limit: l}
 		one, err := load.New(load.Options{
-			Targets: r.cluster.Targets(), Header: []load.Field{{Name: "ApiKey", Value: l.Key}},
+			Targets: r.cluster.Targets(l), Header: []load.Field{{Name: "ApiKey", Value: l.Key}},
 			Rate: rate, Clients: 8 * len(r.cluster.Gateways), Duration: duration, Align: align, Timeout: 10 * time.Second,
 			Observe: logs[i].add,
 		})

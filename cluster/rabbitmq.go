@@ -1,4 +1,4 @@
-package main
+package cluster
 
 import (
 	"context"
@@ -14,29 +14,27 @@ import (
 
 // startRabbitMQ starts a RabbitMQ that nobody else uses, with an epmd of its own:
 // the one that it would start by itself would stay when it ends.
-func (f *fleet) startRabbitMQ(ctx context.Context) error {
+func (c *Cluster) startRabbitMQ(ctx context.Context) error {
 	program, epmd, err := findRabbitMQ()
 	if err != nil {
 		return err
 	}
-	ports, err := freePorts(3)
+	ports, err := c.ports.free(3)
 	if err != nil {
 		return err
 	}
-	dir := filepath.Join(f.dir, "rabbitmq")
+	dir := filepath.Join(c.dir, "rabbitmq")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", ports[0])
-	if err := f.configureRabbitMQ(dir, address); err != nil {
+	if err := c.configureRabbitMQ(dir, address); err != nil {
 		return err
 	}
-	p, err := start("epmd", f.dir, nil, epmd, "-port", fmt.Sprint(ports[1]), "-address", "127.0.0.1")
-	if err != nil {
+	if _, err := c.run("epmd", nil, epmd, "-port", fmt.Sprint(ports[1]), "-address", "127.0.0.1"); err != nil {
 		return err
 	}
-	f.running = append(f.running, p)
-	p, err = start("rabbitmq", f.dir, []string{
+	c.Broker, err = c.run("rabbitmq", []string{
 		"HOME=" + dir,
 		"ERL_EPMD_PORT=" + fmt.Sprint(ports[1]),
 		"ERL_EPMD_ADDRESS=127.0.0.1",
@@ -55,9 +53,8 @@ func (f *fleet) startRabbitMQ(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.running = append(f.running, p)
-	f.brokers = []string{fmt.Sprintf("amqp://%s:%s@%s/", fleetUser, f.secret, address)}
-	return f.untilAMQP(ctx, p, address)
+	c.brokers = []string{fmt.Sprintf("amqp://%s:%s@%s/", user, c.secret, address)}
+	return c.until(ctx, "RabbitMQ answers", func(context.Context) error { return speaksAMQP(address) })
 }
 
 // findRabbitMQ returns the programs of RabbitMQ.
@@ -76,11 +73,11 @@ func findRabbitMQ() (server, epmd string, err error) {
 }
 
 // configureRabbitMQ writes what the server reads when it starts.
-func (f *fleet) configureRabbitMQ(dir, address string) error {
+func (c *Cluster) configureRabbitMQ(dir, address string) error {
 	definitions, err := json.Marshal(map[string]any{
 		"vhosts":      []map[string]string{{"name": "/"}},
-		"users":       []map[string]string{{"name": fleetUser, "password": f.secret, "tags": ""}},
-		"permissions": []map[string]string{{"user": fleetUser, "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}},
+		"users":       []map[string]string{{"name": user, "password": c.secret, "tags": ""}},
+		"permissions": []map[string]string{{"user": user, "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}},
 	})
 	if err != nil {
 		return err
@@ -100,38 +97,23 @@ func (f *fleet) configureRabbitMQ(dir, address string) error {
 	return nil
 }
 
-// untilAMQP waits until the server speaks AMQP.
-func (f *fleet) untilAMQP(ctx context.Context, p *process, address string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if speaksAMQP(address) {
-			return nil
-		}
-		if p.ended() {
-			return fmt.Errorf("rabbitmq ended: %s", p.tail())
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("rabbitmq takes no connections: %w", ctx.Err())
-		}
-	}
-}
-
-func speaksAMQP(address string) bool {
+// speaksAMQP returns nil if a server begins to talk AMQP 0-9-1, else why not.
+func speaksAMQP(address string) error {
 	c, err := net.DialTimeout("tcp", address, time.Second)
 	if err != nil {
-		return false
+		return err
 	}
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(time.Second))
 	if _, err := c.Write([]byte("AMQP\x00\x00\x09\x01")); err != nil {
-		return false
+		return err
 	}
 	var first [1]byte
-	n, err := c.Read(first[:])
-	return err == nil && n == 1 && first[0] == 1 // a frame that begins a method
+	if _, err := c.Read(first[:]); err != nil {
+		return err
+	}
+	if first[0] != 1 { // a frame that begins a method
+		return fmt.Errorf("%s does not speak AMQP", address)
+	}
+	return nil
 }
