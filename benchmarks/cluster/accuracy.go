@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/weir-project/weir/cluster"
 	"github.com/weir-project/weir/load"
 )
 
@@ -62,14 +63,12 @@ func accuracyLimits(window time.Duration) (table []*limit, bar *limit) {
 	for _, count := range []int64{10, 100, 1000, 10_000} {
 		for _, factor := range []float64{0.5, 1, 3} {
 			table = append(table, &limit{
-				name: fmt.Sprintf("Limit%dRate%.0f", count, 10*factor), level: application, count: count, per: window,
-				rate: factor * float64(count) / window.Seconds(),
+				Limit: cluster.Limit{Name: fmt.Sprintf("Limit%dRate%.0f", count, 10*factor), Count: count, Per: window},
+				rate:  factor * float64(count) / window.Seconds(),
 			})
 		}
 	}
-	return table, &limit{
-		name: "Bar", level: application, count: 10_000, per: window, rate: 60_000 / window.Seconds(),
-	}
+	return table, &limit{Limit: cluster.Limit{Name: "Bar", Count: 10_000, Per: window}, rate: 60_000 / window.Seconds()}
 }
 
 // An inaccuracy is by how much one limit was missed, in percent of it: in the mean
@@ -84,14 +83,14 @@ type inaccuracy struct {
 
 // inaccuracyOf looks at the whole windows of a result.
 func inaccuracyOf(l *limit, r *load.Result) (a inaccuracy) {
-	percent := 100 / float64(l.count)
+	percent := 100 / float64(l.Count)
 	for i := range r.Windows {
 		w := &r.Windows[i]
 		if !w.Whole {
 			continue
 		}
 		a.windows++
-		over, under := percent*float64(w.Over(l.count)), percent*float64(w.Under(l.count))
+		over, under := percent*float64(w.Over(l.Count)), percent*float64(w.Under(l.Count))
 		a.admitted += float64(w.Admitted)
 		a.over, a.worstOver = a.over+over, max(a.worstOver, over)
 		a.under, a.worstUnder = a.under+under, max(a.worstUnder, under)
@@ -109,7 +108,7 @@ func writeAccuracy(w io.Writer, limits []*limit, results []*load.Result) {
 	for i, l := range limits {
 		a := inaccuracyOf(l, results[i])
 		fmt.Fprintf(w, "| %s | %.4g | %.4g × | %.1f | %.2f %% | %.2f %% | %.2f %% | %.2f %% | %d |\n", l, l.rate,
-			l.rate*l.per.Seconds()/float64(l.count), a.admitted, a.over, a.worstOver, a.under, a.worstUnder, a.errors)
+			l.rate*l.Per.Seconds()/float64(l.Count), a.admitted, a.over, a.worstOver, a.under, a.worstUnder, a.errors)
 	}
 	writeDoubts(w, limits, results)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-project/weir/cluster"
 	"github.com/weir-project/weir/load"
 )
 
@@ -30,21 +31,14 @@ func TestFleetOverAMQP(t *testing.T) {
 
 func holdsTogether(t *testing.T, broker string) {
 	t.Chdir("..") // the program is run from the module's root
-	folders := func() []string {
-		all, err := filepath.Glob(filepath.Join(os.TempDir(), "weir-cluster-*"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return all
-	}
-	before := folders()
+	t.Setenv("TMPDIR", t.TempDir())
 	o := fleetOptions{weir: filepath.Join(t.TempDir(), "weir"), broker: broker, gateways: 3, managers: 2}
 	if err := build(o.weir); err != nil {
 		t.Fatal(err)
 	}
 	for _, alone := range []bool{false, true} {
 		o.alone = alone
-		l := &limit{name: "Ten", level: application, count: 10, per: time.Minute, rate: 60}
+		l := &limit{Limit: cluster.Limit{Name: "Ten", Count: 10, Per: time.Minute}, rate: 60}
 		f, err := startFleet(t.Context(), o, []*limit{l})
 		if err != nil {
 			t.Fatal(err)
@@ -70,15 +64,19 @@ func holdsTogether(t *testing.T, broker string) {
 			t.Errorf("%d admitted by three gateways with a limit of 10 each", admitted)
 		}
 	}
-	if after := folders(); len(after) > len(before) {
-		t.Errorf("folders are left: %q", after)
+	left, err := filepath.Glob(filepath.Join(os.TempDir(), "weir-*"))
+	if err != nil || left != nil {
+		t.Errorf("folders are left: %q %v", left, err)
 	}
 }
 
 // pids returns the ids of the processes that are running.
 func (f *fleet) pids() (ids []int) {
-	for _, p := range f.running {
-		ids = append(ids, p.cmd.Process.Pid)
+	for _, n := range append(append([]*cluster.Node(nil), f.Managers...), f.Gateways...) {
+		ids = append(ids, n.PID())
+	}
+	if f.Broker != nil {
+		ids = append(ids, f.Broker.PID())
 	}
 	return ids
 }
@@ -107,7 +105,7 @@ func TestSpending(t *testing.T) {
 }
 
 func TestInaccuracy(t *testing.T) {
-	l := &limit{name: "x", count: 100, per: time.Minute, rate: 3}
+	l := &limit{Limit: cluster.Limit{Name: "x", Count: 100, Per: time.Minute}, rate: 3}
 	r := &load.Result{
 		Total: load.Count{Failed: 2, Other: 1}, Due: 1000, Late: 11,
 		Windows: []load.Window{
@@ -136,7 +134,7 @@ func TestInaccuracy(t *testing.T) {
 // What the demo prints of each limit: admitted, refused, and by how much it was
 // exceeded in its worst window.
 func TestWriteDemo(t *testing.T) {
-	l := &limit{name: "Ten", level: application, count: 10, per: time.Minute, rate: 60}
+	l := &limit{Limit: cluster.Limit{Name: "Ten", Count: 10, Per: time.Minute}, rate: 60}
 	r := &load.Result{Total: load.Count{Admitted: 23, Refused: 97, Failed: 1}, Windows: []load.Window{
 		{Whole: true, Count: load.Count{Admitted: 10, Refused: 50}},
 		{Whole: true, Count: load.Count{Admitted: 13, Refused: 47, Failed: 1}},

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/weir-project/weir/cluster"
 	"github.com/weir-project/weir/load"
 )
 
@@ -17,11 +18,11 @@ import (
 func demo(ctx context.Context, s *settings) (err error) {
 	const window = 10 * time.Second
 	limits := []*limit{
-		{name: "Ten", level: application, count: 10, per: window, rate: 6},
-		{name: "Hundred", level: subscription, count: 100, per: window, rate: 30},
-		{name: "ThreeHundred", level: resource, count: 300, per: window, rate: 90},
-		{name: "Thousand", level: application, count: 1000, per: window, rate: 200},
-		{name: "Enough", level: application, count: 1000, per: window, rate: 50},
+		{Limit: cluster.Limit{Name: "Ten", Count: 10, Per: window}, rate: 6},
+		{Limit: cluster.Limit{Name: "Hundred", Level: cluster.Subscription, Count: 100, Per: window}, rate: 30},
+		{Limit: cluster.Limit{Name: "ThreeHundred", Level: cluster.Resource, Count: 300, Per: window}, rate: 90},
+		{Limit: cluster.Limit{Name: "Thousand", Count: 1000, Per: window}, rate: 200},
+		{Limit: cluster.Limit{Name: "Enough", Count: 1000, Per: window}, rate: 50},
 	}
 	broker := ""
 	if s.fleet.broker == brokerAMQP && !s.fleet.alone {
@@ -56,11 +57,11 @@ func demo(ctx context.Context, s *settings) (err error) {
 // introduce says what is running, and what to try.
 func (f *fleet) introduce(limits []*limit) {
 	fmt.Println()
-	for i, g := range f.gateways {
-		fmt.Printf("  gateway %d          %s/cluster/any\n", i+1, g.url)
+	for i, g := range f.Gateways {
+		fmt.Printf("  gateway %d          %s/cluster/any\n", i+1, g.URL)
 	}
-	for i, m := range f.managers {
-		fmt.Printf("  traffic manager %d  %s\n", i+1, m.events)
+	for i, m := range f.Managers {
+		fmt.Printf("  traffic manager %d  %s\n", i+1, m.URL)
 	}
 	if f.options.alone {
 		fmt.Print("\nThe gateways count alone: nobody tells them of each other.\n\n")
@@ -68,12 +69,13 @@ func (f *fleet) introduce(limits []*limit) {
 	}
 	fmt.Printf("  decisions          over %s\n", f.options.broker)
 	var urls []string
-	for _, m := range f.managers {
-		urls = append(urls, "--url "+m.events)
+	for _, m := range f.Managers {
+		urls = append(urls, "--url "+m.URL)
 	}
-	fmt.Printf("\nTo look on, in another terminal:\n\n  %s top %s --user %s:%s\n", f.options.weir, strings.Join(urls, " "), fleetUser, f.secret)
+	user, password := f.Login()
+	fmt.Printf("\nTo look on, in another terminal:\n\n  %s top %s --user %s:%s\n", f.options.weir, strings.Join(urls, " "), user, password)
 	fmt.Printf("\nA load of your own, against the limit of %s:\n\n  %s load %s --header 'ApiKey: %s' --rate 20 --align 10s --window 10s --limit %d\n\n",
-		limits[0], f.options.weir, strings.Join(f.targets(limits[0]), " "), limits[0].key, limits[0].count)
+		limits[0], f.options.weir, strings.Join(f.Targets(&limits[0].Limit), " "), limits[0].Key, limits[0].Count)
 }
 
 // drive makes a load for each limit, all at once, and shows how far they are. o
@@ -81,14 +83,8 @@ func (f *fleet) introduce(limits []*limit) {
 func (f *fleet) drive(ctx context.Context, limits []*limit, o load.Options) ([]*load.Result, error) {
 	loads := make([]*load.Load, len(limits))
 	for i, l := range limits {
-		o := o
-		o.Targets, o.Rate = f.targets(l), l.rate
-		o.Header = []load.Field{{Name: "ApiKey", Value: l.key}}
-		if o.Clients == 0 {
-			o.Clients = 8 * len(f.gateways)
-		}
 		var err error
-		if loads[i], err = load.New(o); err != nil {
+		if loads[i], err = f.load(l, o); err != nil {
 			return nil, err
 		}
 	}
@@ -103,6 +99,13 @@ func (f *fleet) drive(ctx context.Context, limits []*limit, o load.Options) ([]*
 		<-shown
 	}()
 	return runAll(ctx, loads)
+}
+
+// load makes the load of a limit: evenly over all gateways.
+func (f *fleet) load(l *limit, o load.Options) (*load.Load, error) {
+	o.Targets, o.Rate, o.Clients = f.Targets(&l.Limit), l.rate, 8*len(f.Gateways)
+	o.Header = []load.Field{{Name: "ApiKey", Value: l.Key}}
+	return load.New(o)
 }
 
 // runAll runs loads at the same time and returns what came of them.
@@ -170,7 +173,7 @@ func writeDemo(to io.Writer, limits []*limit, results []*load.Result) error {
 	for i, r := range results {
 		l := limits[i]
 		t := r.Total
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", l.level, l, t.Sent(), t.Admitted, t.Refused, t.Other+t.Failed,
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", l.Level, l, t.Sent(), t.Admitted, t.Refused, t.Other+t.Failed,
 			len(r.Windows), each(r.Windows), overshoot(l, r.Windows))
 	}
 	if err := w.Flush(); err != nil {
@@ -193,7 +196,7 @@ func each(windows []load.Window) string {
 func overshoot(l *limit, windows []load.Window) string {
 	var worst int64
 	for i := range windows {
-		worst = max(worst, windows[i].Over(l.count))
+		worst = max(worst, windows[i].Over(l.Count))
 	}
-	return fmt.Sprintf("%d (%.2f %%)", worst, 100*float64(worst)/float64(l.count))
+	return fmt.Sprintf("%d (%.2f %%)", worst, 100*float64(worst)/float64(l.Count))
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weir-project/weir/cluster"
 	"github.com/weir-project/weir/load"
 )
 
@@ -29,7 +30,7 @@ func latency(ctx context.Context, s *settings) (err error) {
 	}
 	var limits []*limit
 	for i := range 3 {
-		limits = append(limits, &limit{name: fmt.Sprintf("Second%d", i+1), level: application, count: count, per: time.Second, rate: s.rate})
+		limits = append(limits, &limit{Limit: cluster.Limit{Name: fmt.Sprintf("Second%d", i+1), Count: count, Per: time.Second}, rate: s.rate})
 	}
 	f, err := startFleet(ctx, s.fleet, limits)
 	if err != nil {
@@ -44,7 +45,7 @@ func latency(ctx context.Context, s *settings) (err error) {
 	over, windows := int64(0), 0
 	for i := range logs {
 		first := results[i].Started.Unix() + 1
-		for _, w := range logs[i].spendings(count, len(f.gateways), first) {
+		for _, w := range logs[i].spendings(count, len(f.Gateways), first) {
 			windows++
 			over += w.over
 			for _, d := range w.delays {
@@ -71,8 +72,7 @@ func (f *fleet) watch(ctx context.Context, limits []*limit, seconds int) ([]sigh
 	loads := make([]*load.Load, len(limits))
 	for i, l := range limits {
 		var err error
-		loads[i], err = load.New(load.Options{
-			Targets: f.targets(l), Rate: l.rate, Clients: 8 * len(f.gateways), Header: []load.Field{{Name: "ApiKey", Value: l.key}},
+		loads[i], err = f.load(l, load.Options{
 			Duration: time.Duration(seconds+1) * time.Second, Align: time.Second, Window: time.Second, Observe: logs[i].add,
 		})
 		if err != nil {

@@ -18,7 +18,6 @@ import (
 	"log"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 	"time"
 )
@@ -35,7 +34,6 @@ type settings struct {
 }
 
 func main() {
-	runtime.LockOSThread() // see attributes
 	log.SetFlags(0)
 	log.SetPrefix("cluster: ")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
