@@ -183,7 +183,7 @@ func (ln *lane) takeGrant(e *entry, b *Batch, a *Assertion, c *counter, granted,
 			sh.dry = now + leastDry // let some flow in
 		}
 	default:
-		e.lease.dry = min(max(2*e.lease.dry, leastDry), max(e.limit.Window.usual()/8, leastDry), mostDry)
+		e.lease.dry = min(max(2*e.lease.dry, leastDry), wait(e.limit))
 		if b.Fenced {
 			e.lease.dry = fenceDry
 		}

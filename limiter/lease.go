@@ -38,6 +38,19 @@ const (
 	fenceDry = int64(50 * time.Millisecond)
 )
 
+// wait is for how long at most nothing is asked for after the store had nothing: until
+// some may have come.
+func wait(l *Limit) int64 {
+	t := l.Window.usual() / 8
+	switch l.Algorithm {
+	case SlidingWindow:
+		t = ringWidth(l)
+	case TokenBucket:
+		t = l.rateTime() / max(l.Count, 1)
+	}
+	return min(max(t, leastDry), mostDry)
+}
+
 // ahead is the time for which rights are held.
 func ahead(l *Limit) int64 {
 	const least, longest = int64(50 * time.Millisecond), int64(5 * time.Second)
@@ -61,7 +74,10 @@ func (ln *lane) size(e *entry, c *counter, mine, held, free, local, now int64) (
 	if l.Algorithm != TokenBucket {
 		span = max(min(span, sh.window-now), 0) // no longer than they can be spent
 	}
-	need := max(int64(math.Ceil(e.lease.rate*float64(span)/1e9)), short)
+	need := short
+	if expected := e.lease.rate * float64(span) / 1e9; expected > least {
+		need = max(int64(math.Ceil(expected)), short)
+	}
 	if free <= 0 { // others may lack what this node does not need at once
 		soon := ln.sharer.o.Interval + 2*time.Duration(ln.sharer.trip.Load())
 		need = max(int64(e.lease.rate*soon.Seconds()), short)
@@ -86,6 +102,10 @@ func (ln *lane) size(e *entry, c *counter, mine, held, free, local, now int64) (
 	}
 	return rights, want
 }
+
+// least is the demand below which nothing is held: one unit in a hundred times the time
+// for which rights are.
+const least = 0.01
 
 // isWanted reports whether so much is asked for that rights are kept ready, and asked for
 // before a window begins: half a unit in the time for which they are held.
