@@ -10,7 +10,7 @@ LDFLAGS   := -s -w -X github.com/weir-project/weir/cli.version=$(VERSION)
 LINTER    := $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster build test check lint fmt unit allocs bench-check bench bench-cluster bench-sharing simulation sim fuzz setup clean
+.PHONY: help run cluster build test check lint fmt unit allocs bench-check bench bench-cluster bench-sharing simulation sim soak-shared fuzz setup clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ simulation: ## 20 million steps of shared counters under faults, and the bugs pl
 
 sim: ## the same without planted bugs, for SIMTIME (10m), from seed SIMFROM (1)
 	$(GO) test -count=1 -timeout 0 -run TestSeeds -v ./sim/faults -faults.for=$(or $(SIMTIME),10m) -faults.from=$(or $(SIMFROM),1)
+
+soak-shared: ## faults of the store of shared counters, with real servers, for minutes
+	WEIR_LONG=1 $(GO) test -race -count=1 -timeout 20m -v -run '^TestShared' ./test
 
 bench-check: ## build and vet the benchmarks, and run each of them once
 	cd benchmarks && $(GO) vet ./... && $(GO) test -shuffle=on -count=1 -short -bench . -benchtime 1x ./...
