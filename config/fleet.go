@@ -68,7 +68,7 @@ type Broker struct {
 // Management is the section management.
 type Management struct {
 	Host      string `toml:"host" doc:"Address or name of the interface for HTTP."`
-	Port      int    `toml:"port" min:"-1" max:"65535" doc:"Port for HTTP, with health, readiness and metrics. It has no access control: keep it where only operators reach it. 0 takes any that is free, -1 opens none."`
+	Port      int    `toml:"port" min:"-1" max:"65535" doc:"Port for HTTP, with health, readiness, metrics and, where counters are shared, /sharing for weir top. It has no access control: keep it where only operators reach it. 0 takes any that is free, -1 opens none."`
 	HTTPSHost string `toml:"https_host" doc:"Address or name of the interface for HTTPS. Empty is every one if there is a password other than the default for events, and otherwise loopback."`
 	HTTPSPort int    `toml:"https_port" min:"-1" max:"65535" doc:"Port for HTTPS, on which a traffic manager takes events and says what is in force; 0 takes any that is free, -1 opens none."`
 	CertFile  string `toml:"cert_file" kind:"file" doc:"Certificate for HTTPS in PEM, with its chain. Without it the node makes one, and logs its fingerprint."`
