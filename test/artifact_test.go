@@ -53,7 +53,7 @@ func TestForgedArtifact(t *testing.T) {
 	}
 	left := 1234
 	for _, test := range []struct{ what, old, new string }{
-		{"another version", "weir\r\n\x1a\n\x00\x01", "weir\r\n\x1a\n\x00\x02"},
+		{"another version", "weir\r\n\x1a\n\x00\x02", "weir\r\n\x1a\n\x00\x03"},
 		{"a negative count", `"count":1234,`, `"count":-123,`},
 		{"a window of microseconds", `"length_ns":60000000000`, `"length_ns":10000      `},
 		{"a tier that is none", `"tier":"Plan"`, `"tier":"Plum"`},

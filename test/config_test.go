@@ -29,7 +29,7 @@ func TestBadStart(t *testing.T) {
 	half := filepath.Join(t.TempDir(), "half.weir")
 	replace(t, half, good[:len(good)/2])
 	other, tricky := filepath.Join(t.TempDir(), "other.weir"), filepath.Join(t.TempDir(), "tricky.weir")
-	replace(t, other, forge(t, good, "weir\r\n\x1a\n\x00\x01", "weir\r\n\x1a\n\x00\x02"))
+	replace(t, other, forge(t, good, "weir\r\n\x1a\n\x00\x02", "weir\r\n\x1a\n\x00\x03"))
 	replace(t, tricky, forge(t, good, "apis.json", "../x.json"))
 	taken := strings.TrimPrefix(b.URL, "http://127.0.0.1:")
 	for _, test := range []struct {
