@@ -135,8 +135,7 @@ func TestInaccuracy(t *testing.T) {
 // What the demo prints of each limit: admitted, refused, and by how much it was
 // exceeded in its worst window.
 func TestWriteDemo(t *testing.T) {
-	// A window that does not end during the test.
-		l := &limit{Limit: cluster.Limit{Name: "Ten", Count: 10, Per: 24 * time.Hour}, rate: 60}
+	l := &limit{Limit: cluster.Limit{Name: "Ten", Count: 10, Per: time.Minute}, rate: 60}
 	r := &load.Result{Total: load.Count{Admitted: 23, Refused: 97, Failed: 1}, Windows: []load.Window{
 		{Whole: true, Count: load.Count{Admitted: 10, Refused: 50}},
 		{Whole: true, Count: load.Count{Admitted: 13, Refused: 47, Failed: 1}},
