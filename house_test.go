@@ -43,14 +43,14 @@ var walls = []wall{
 	{"broker/memory", []string{"broker", "broker/link"}, nil},
 	{"broker/nats", []string{"broker", "broker/link"}, []string{"github.com/nats-io/nats.go", "github.com/nats-io/nats-server/v2"}},
 	{"broker/amqp", []string{"broker", "broker/link"}, []string{"github.com/rabbitmq/amqp091-go"}},
-	{"broker/brokertest", []string{".", "policy", "broker", "broker/nats"}, []string{"go.uber.org/goleak"}},
+	{"broker/brokertest", []string{".", "policy", "broker", "broker/nats", "test/realserver"}, []string{"go.uber.org/goleak"}},
 
 	// What others embed.
 	{"limiter/httplimit", []string{"limiter"}, nil},
 	{"limiter/memory", []string{"limiter"}, nil},
 	{"limiter/limitertest", []string{"limiter", "limiter/memory"}, nil},
 	{"limiter/redis", []string{"limiter"}, []string{"github.com/redis/go-redis/v9"}},
-	{"limiter/redis/redistest", nil, []string{"github.com/redis/go-redis/v9"}},
+	{"limiter/redis/redistest", []string{"test/realserver"}, []string{"github.com/redis/go-redis/v9"}},
 
 	// The gateway: its front doors know it, it does not know them.
 	{"gateway/identity", []string{"."}, []string{"github.com/golang-jwt/jwt/v5"}},
@@ -98,6 +98,7 @@ var walls = []wall{
 	{"sim", nil, nil},
 	{"sim/faults", nil, nil},
 	{"test", nil, nil},
+	{"test/realserver", nil, nil},
 }
 
 // bans says which packages production code does not import, and why. A ban may
@@ -106,7 +107,7 @@ var bans = map[string]struct {
 	reason string
 	except []string
 }{
-	"testing":        {reason: "it registers flags and belongs into tests", except: []string{"broker/brokertest", "limiter/redis/redistest", "limiter/limitertest"}},
+	"testing":        {reason: "it registers flags and belongs into tests", except: []string{"broker/brokertest", "limiter/redis/redistest", "limiter/limitertest", "test/realserver"}},
 	"unsafe":         {reason: "a wrong pointer is worth it only where the hot path shows bytes as text", except: []string{"gateway/http1", "gateway/identity"}},
 	"log":            {reason: "log with log/slog", except: []string{"telemetry"}}, // which takes it in
 	"math/rand":      {reason: "math/rand/v2 where chance may be guessed, crypto/rand where it may not"},
@@ -114,7 +115,7 @@ var bans = map[string]struct {
 	"expvar":         {reason: "it serves on the default mux; metrics are app's"},
 	"net/http/pprof": {reason: "it serves on the default mux"},
 	"reflect":        {reason: "data has a type here", except: []string{"config", "gateway/project", "policy/rule"}},
-	"os/exec":        {reason: "a gateway starts no programs", except: []string{"broker/brokertest", "cluster", "limiter/redis/redistest"}},
+	"os/exec":        {reason: "a gateway starts no programs", except: []string{"broker/brokertest", "cluster", "limiter/redis/redistest", "test/realserver"}},
 }
 
 // badNames are names that say nothing of what is in a package.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/weir-project/weir/broker/brokertest"
+	"github.com/weir-project/weir/test/realserver"
 )
 
 // tlsManager starts a traffic manager with further lines of the section management
@@ -51,7 +51,7 @@ func TestFleetVerified(t *testing.T) {
 	f.refuse(t, gateways...)
 
 	other := filepath.Join(t.TempDir(), "other.pem")
-	replace(t, other, brokertest.NewCertificate(t).Cert)
+	replace(t, other, realserver.NewCertificate(t).Cert)
 	g := f.micro(verified(other))
 	const unknown = "certificate signed by unknown authority"
 	until(t, "a line about the certificate", func() bool { return strings.Count(g.stderr.String(), unknown) >= 2 })
@@ -66,7 +66,7 @@ func TestFleetVerified(t *testing.T) {
 func TestFleetCertificates(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 10)
-	dir, c := t.TempDir(), brokertest.NewCertificate(t)
+	dir, c := t.TempDir(), realserver.NewCertificate(t)
 	cert, key := filepath.Join(dir, "gateway.pem"), filepath.Join(dir, "gateway.key")
 	replace(t, cert, c.Cert)
 	replace(t, key, c.Key)

@@ -10,6 +10,7 @@ import (
 	"github.com/weir-project/weir"
 	"github.com/weir-project/weir/broker"
 	"github.com/weir-project/weir/policy"
+	"github.com/weir-project/weir/test/realserver"
 )
 
 // testMessages has a listener hear what a publisher says of each kind.
@@ -29,7 +30,7 @@ func testMessages(t *testing.T, b *bench) {
 			t.Error(err)
 		}
 	}()
-	until(t, patience, "the listener is connected", func() bool { return slices.Contains(l.notes(), connected) })
+	realserver.Until(t, patience, "the listener is connected", func() bool { return slices.Contains(l.notes(), connected) })
 
 	now := time.Now()
 	o := broker.Origin{Issuer: "cp", Seq: 7, Issued: now}
@@ -45,7 +46,7 @@ func testMessages(t *testing.T, b *bench) {
 			t.Error(err)
 		}
 	}
-	until(t, patience, "all are heard", func() bool { return len(l.notes()) >= 6 })
+	realserver.Until(t, patience, "all are heard", func() bool { return len(l.notes()) >= 6 })
 	got := l.notes()[1:]
 	slices.Sort(got) // topics come in any order
 	want := []string{"decision 5:/pizza/1:1:Gold", "deny älice", "ignored unsigned", "key template $userId", "policy change POLICY_UPDATE"}

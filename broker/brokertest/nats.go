@@ -14,6 +14,7 @@ import (
 
 	"github.com/weir-project/weir/broker"
 	"github.com/weir-project/weir/broker/nats"
+	"github.com/weir-project/weir/test/realserver"
 )
 
 // listenVariable tells a test binary to be a NATS server, and where.
@@ -48,7 +49,7 @@ func Child() bool {
 // A NATS is a NATS server in a process of its own.
 type NATS struct {
 	Address string
-	process *process
+	process *realserver.Process
 }
 
 // StartNATS starts a NATS server that ends with the test. TestMain must call
@@ -58,7 +59,7 @@ func StartNATS(t testing.TB) *NATS {
 	if os.Getenv(listenVariable) != "" {
 		t.Fatal("TestMain does not call brokertest.Child")
 	}
-	n := &NATS{Address: "127.0.0.1:" + freePort(t)}
+	n := &NATS{Address: "127.0.0.1:" + realserver.FreePort(t)}
 	n.Start(t)
 	t.Cleanup(func() { n.Kill(t) })
 	return n
@@ -76,23 +77,23 @@ func (n *NATS) Start(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.process = start(t, "", environment(listenVariable+"="+n.Address), self, "-test.run=^$")
-	until(t, patience, "the NATS server listens", func() bool {
-		if n.process.ended() {
-			t.Fatalf("the NATS server has ended:\n%s", n.process.output.String())
+	n.process = realserver.Start(t, "", append(os.Environ(), listenVariable+"="+n.Address), self, "-test.run=^$")
+	realserver.Until(t, patience, "the NATS server listens", func() bool {
+		if n.process.Ended() {
+			t.Fatalf("the NATS server has ended:\n%s", n.process.Output())
 		}
 		return answers(n.Address, "", 'I') // it says INFO
 	})
 }
 
 // Kill ends the server without warning.
-func (n *NATS) Kill(testing.TB) { n.process.kill() }
+func (n *NATS) Kill(testing.TB) { n.process.Kill() }
 
 // Hang stops the server's process.
-func (n *NATS) Hang(testing.TB) { n.process.signal(syscall.SIGSTOP) }
+func (n *NATS) Hang(testing.TB) { n.process.Signal(syscall.SIGSTOP) }
 
 // Resume lets it go on.
-func (n *NATS) Resume(testing.TB) { n.process.signal(syscall.SIGCONT) }
+func (n *NATS) Resume(testing.TB) { n.process.Signal(syscall.SIGCONT) }
 
 // Disturber returns what disturbs n.
 func (n *NATS) Disturber() Disturber {

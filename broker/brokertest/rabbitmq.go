@@ -13,6 +13,7 @@ import (
 
 	"github.com/weir-project/weir/broker"
 	"github.com/weir-project/weir/broker/nats"
+	"github.com/weir-project/weir/test/realserver"
 )
 
 // A RabbitMQ is a RabbitMQ node of its own. It has the virtual hosts / and carbon,
@@ -21,20 +22,20 @@ type RabbitMQ struct {
 	Address string // in plain text
 	Secure  string // over TLS
 	// Certificate is that of the node.
-	Certificate Certificate
+	Certificate realserver.Certificate
 
 	dir, port, epmdPort, distPort string
 	program                       string
-	process, epmd                 *process
+	process, epmd                 *realserver.Process
 }
 
 // StartRabbitMQ starts a node that ends with the test, which takes 4 to 20 s: start
 // one for many tests. Where there is no RabbitMQ, it skips the test.
 func StartRabbitMQ(t testing.TB) *RabbitMQ {
 	t.Helper()
-	r := &RabbitMQ{dir: t.TempDir(), port: freePort(t), epmdPort: freePort(t), distPort: freePort(t)}
-	r.Address, r.Secure = "127.0.0.1:"+r.port, "127.0.0.1:"+freePort(t)
-	r.Certificate = NewCertificate(t)
+	r := &RabbitMQ{dir: t.TempDir(), port: realserver.FreePort(t), epmdPort: realserver.FreePort(t), distPort: realserver.FreePort(t)}
+	r.Address, r.Secure = "127.0.0.1:"+r.port, "127.0.0.1:"+realserver.FreePort(t)
+	r.Certificate = realserver.NewCertificate(t)
 	// The one in the path may be Debian's, which runs as a user of its own.
 	for _, name := range []string{"/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server", "/usr/sbin/rabbitmq-server"} {
 		if path, err := exec.LookPath(name); err == nil {
@@ -47,11 +48,11 @@ func StartRabbitMQ(t testing.TB) *RabbitMQ {
 		t.Skip("NOT TESTED: there is no rabbitmq-server here (apt-get install rabbitmq-server)")
 	}
 	// Nodes find each other by epmd, which they would start and leave behind.
-	r.epmd = start(t, "", environment(), epmd, "-port", r.epmdPort, "-address", "127.0.0.1")
-	t.Cleanup(r.epmd.kill)
+	r.epmd = realserver.Start(t, "", os.Environ(), epmd, "-port", r.epmdPort, "-address", "127.0.0.1")
+	t.Cleanup(r.epmd.Kill)
 	r.configure(t)
 	r.Start(t)
-	t.Cleanup(func() { r.process.kill() })
+	t.Cleanup(func() { r.process.Kill() })
 	return r
 }
 
@@ -110,7 +111,7 @@ func (r *RabbitMQ) Start(t testing.TB) {
 		t.Fatal(err)
 	}
 	// It writes dumps into the folder that it is in.
-	r.process = start(t, r.dir, append(r.environment(),
+	r.process = realserver.Start(t, r.dir, append(r.environment(),
 		"RABBITMQ_MNESIA_BASE="+data,
 		"RABBITMQ_LOG_BASE="+filepath.Join(r.dir, "log"),
 		"RABBITMQ_LOGS=-",
@@ -121,9 +122,9 @@ func (r *RabbitMQ) Start(t testing.TB) {
 		"RABBITMQ_DIST_PORT="+r.distPort,
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1} +sbwt none",
 	), r.program)
-	until(t, time.Minute, "RabbitMQ takes connections", func() bool {
-		if r.process.ended() {
-			t.Fatalf("RabbitMQ has ended:\n%s", r.process.output.String())
+	realserver.Until(t, time.Minute, "RabbitMQ takes connections", func() bool {
+		if r.process.Ended() {
+			t.Fatalf("RabbitMQ has ended:\n%s", r.process.Output())
 		}
 		return answers(r.Address, "AMQP\x00\x00\x09\x01", 1) // the frame of a method
 	})
@@ -131,7 +132,7 @@ func (r *RabbitMQ) Start(t testing.TB) {
 
 // environment is what the node and who controls it have in common.
 func (r *RabbitMQ) environment() []string {
-	return environment(
+	return append(os.Environ(),
 		"HOME="+r.dir, // with a cookie of its own
 		"RABBITMQ_NODENAME=weir"+r.port+"@localhost",
 		"ERL_EPMD_PORT="+r.epmdPort,
@@ -143,22 +144,22 @@ func (r *RabbitMQ) environment() []string {
 // Control runs rabbitmqctl, which takes a second or two.
 func (r *RabbitMQ) Control(t testing.TB, args ...string) {
 	t.Helper()
-	p := start(t, "", r.environment(), filepath.Join(filepath.Dir(r.program), "rabbitmqctl"), args...)
-	defer p.kill()
-	until(t, patience, "rabbitmqctl has ended", p.ended)
-	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
-		t.Fatalf("rabbitmqctl %q: exit code %d:\n%s", args, code, p.output.String())
+	p := realserver.Start(t, "", r.environment(), filepath.Join(filepath.Dir(r.program), "rabbitmqctl"), args...)
+	defer p.Kill()
+	realserver.Until(t, patience, "rabbitmqctl has ended", p.Ended)
+	if code := p.ExitCode(); code != 0 {
+		t.Fatalf("rabbitmqctl %q: exit code %d:\n%s", args, code, p.Output())
 	}
 }
 
 // Kill ends the node without warning.
-func (r *RabbitMQ) Kill(testing.TB) { r.process.kill() }
+func (r *RabbitMQ) Kill(testing.TB) { r.process.Kill() }
 
 // Hang stops the node's processes.
-func (r *RabbitMQ) Hang(testing.TB) { r.process.signal(syscall.SIGSTOP) }
+func (r *RabbitMQ) Hang(testing.TB) { r.process.Signal(syscall.SIGSTOP) }
 
 // Resume lets them go on.
-func (r *RabbitMQ) Resume(testing.TB) { r.process.signal(syscall.SIGCONT) }
+func (r *RabbitMQ) Resume(testing.TB) { r.process.Signal(syscall.SIGCONT) }
 
 // Disturber returns what disturbs r, for transports whose heartbeat is every
 // second.

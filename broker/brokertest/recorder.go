@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/weir-project/weir/test/realserver"
 )
 
 // What a recorder notes besides messages.
@@ -43,7 +45,7 @@ func (b *bench) begin(topic string) *recorder {
 func (b *bench) subscribe(topic string) *recorder {
 	b.t.Helper()
 	r := b.begin(topic)
-	until(b.t, patience, "the subscriber is connected", func() bool { return slices.Contains(r.notes(), connected) })
+	realserver.Until(b.t, patience, "the subscriber is connected", func() bool { return slices.Contains(r.notes(), connected) })
 	return r
 }
 
@@ -137,21 +139,8 @@ func (r *recorder) lost() (n int) {
 // wants waits until these messages are heard, and no others.
 func (r *recorder) wants(messages ...string) {
 	r.t.Helper()
-	until(r.t, patience, "all messages arrive", func() bool { return len(r.messages()) >= len(messages) })
+	realserver.Until(r.t, patience, "all messages arrive", func() bool { return len(r.messages()) >= len(messages) })
 	if got := r.messages(); !slices.Equal(got, messages) {
 		r.t.Errorf("heard %.200q, want %.200q", got, messages)
-	}
-}
-
-// until calls done again and again until it is true, and fails the test if that
-// takes too long.
-func until(t testing.TB, most time.Duration, what string, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(most); !done(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %v in vain until %s", most, what)
-		}
 	}
 }

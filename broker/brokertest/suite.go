@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/weir-project/weir/broker"
+	"github.com/weir-project/weir/test/realserver"
 )
 
 const (
@@ -101,7 +102,7 @@ func (b *bench) fails() bool {
 // arrives publishes message again and again until r has heard it.
 func (b *bench) arrives(r *recorder, message string) {
 	b.t.Helper()
-	until(b.t, recovery, "message "+message+" arrives", func() bool {
+	realserver.Until(b.t, recovery, "message "+message+" arrives", func() bool {
 		_ = b.try(broker.ThrottleData, message) // it fails until the publisher is connected again
 		return r.heard(message)
 	})
@@ -141,7 +142,7 @@ func testOrder(t *testing.T, b *bench) {
 		})
 	}
 	done.Wait()
-	until(t, patience, "all messages arrive", func() bool { return len(r.messages()) == publishers*each })
+	realserver.Until(t, patience, "all messages arrive", func() bool { return len(r.messages()) == publishers*each })
 	next := make(map[int]int)
 	for _, m := range r.messages() {
 		var p, i int
@@ -173,7 +174,7 @@ func testConnectedFirst(t *testing.T, b *bench) {
 	})
 	for range 10 {
 		r := b.begin(broker.ThrottleData)
-		until(t, patience, "a message arrives", func() bool { return r.heard("x") })
+		realserver.Until(t, patience, "a message arrives", func() bool { return r.heard("x") })
 		r.stop()
 		if got := r.notes()[0]; got != connected {
 			t.Errorf("heard %q first, want %s", got, connected)
@@ -249,16 +250,16 @@ func testSlowSubscriber(t *testing.T, b *bench) {
 	resume := slow.block()
 	defer resume()
 	b.publish("first")
-	until(t, patience, "the slow one is called", slow.blocked)
+	realserver.Until(t, patience, "the slow one is called", slow.blocked)
 	for i := range 64 {
 		m := fmt.Sprintf("%d ", i) + strings.Repeat("x", Queue/16)
 		b.publish(m)
-		until(t, patience, "the quick one hears it", func() bool { return quick.heard(m) })
+		realserver.Until(t, patience, "the quick one hears it", func() bool { return quick.heard(m) })
 	}
 	b.publish("last")
-	until(t, patience, "the quick one hears the last", func() bool { return quick.heard("last") })
+	realserver.Until(t, patience, "the quick one hears the last", func() bool { return quick.heard("last") })
 	resume()
-	until(t, patience, "the slow one hears the last", func() bool { return slow.heard("last") })
+	realserver.Until(t, patience, "the slow one hears the last", func() bool { return slow.heard("last") })
 	if n := len(slow.messages()); n < 8 || n > 20 {
 		t.Errorf("the slow one heard %d messages, want about the 16 for which there is room", n)
 	}
@@ -289,11 +290,11 @@ func testHang(t *testing.T, b *bench) {
 			t.Fatalf("to publish took %v, want no longer than the context allows, 10ms", took)
 		}
 	}
-	until(t, b.disturb.Notice, "the subscriber is told", func() bool { return r.lost() > 0 })
+	realserver.Until(t, b.disturb.Notice, "the subscriber is told", func() bool { return r.lost() > 0 })
 	t.Logf("the subscriber was told after %v", time.Since(hung).Round(time.Millisecond))
-	until(t, b.disturb.Notice, "the publisher is told", b.fails)
+	realserver.Until(t, b.disturb.Notice, "the publisher is told", b.fails)
 	late := b.begin(broker.ThrottleData) // it cannot connect either
-	until(t, patience, "it is told", func() bool { return late.lost() > 0 })
+	realserver.Until(t, patience, "it is told", func() bool { return late.lost() > 0 })
 	late.stop()
 
 	b.disturb.Resume(t)
@@ -310,10 +311,10 @@ func testRestart(t *testing.T, b *bench) {
 	b.publish("before")
 	r.wants("before")
 	b.disturb.Kill(t)
-	until(t, patience, "the subscriber is told", func() bool { return r.lost() > 0 })
-	until(t, patience, "the publisher is told", b.fails)
+	realserver.Until(t, patience, "the subscriber is told", func() bool { return r.lost() > 0 })
+	realserver.Until(t, patience, "the publisher is told", b.fails)
 	late := b.begin(broker.ThrottleData) // there is nothing to connect to
-	until(t, patience, "it is told", func() bool { return late.lost() > 0 })
+	realserver.Until(t, patience, "it is told", func() bool { return late.lost() > 0 })
 
 	b.disturb.Start(t)
 	started := time.Now()

@@ -21,6 +21,7 @@ import (
 	"github.com/weir-project/weir/broker"
 	"github.com/weir-project/weir/broker/brokertest"
 	"github.com/weir-project/weir/broker/nats"
+	"github.com/weir-project/weir/test/realserver"
 )
 
 // An ear is a subscriber that notes what it hears.
@@ -72,7 +73,7 @@ func publish(t testing.TB, tr *nats.Transport, message string) {
 // What a person got wrong is said in one line, at once, to whoever starts.
 func TestRefusedAtStart(t *testing.T) {
 	plain, _ := serve(t, nats.ServerOptions{Listen: "127.0.0.1:0"})
-	own := brokertest.NewCertificate(t)
+	own := realserver.NewCertificate(t)
 	server, ca := own.Server, own.Client
 	secure, _ := serve(t, nats.ServerOptions{Listen: "127.0.0.1:0", TLS: server})
 	wrong := nats.Login{User: "gateway", Password: "s3cr3t"}
@@ -119,7 +120,7 @@ func TestRefusedAtStart(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
-	certificate := brokertest.NewCertificate(t)
+	certificate := realserver.NewCertificate(t)
 	s, _ := serve(t, nats.ServerOptions{Listen: "127.0.0.1:0", TLS: certificate.Server})
 	u := url(brokertest.Manager, s.Addr())
 	u.Brokers[0].TLS = true
@@ -222,7 +223,7 @@ func TestServerBounds(t *testing.T) {
 func TestCluster(t *testing.T) {
 	join := nats.Login{User: "route", Password: "r0ute"}
 	first, second := freeAddress(t), freeAddress(t)
-	certificate := brokertest.NewCertificate(t)
+	certificate := realserver.NewCertificate(t)
 	both := certificate.Server
 	both.RootCAs, both.ClientCAs, both.ClientAuth = certificate.Client.RootCAs, certificate.Client.RootCAs, tls.RequireAndVerifyClientCert
 	member := func(listen, route string) (*nats.Server, func()) {

@@ -13,6 +13,7 @@ import (
 	"github.com/weir-project/weir/limiter"
 	"github.com/weir-project/weir/limiter/redis"
 	"github.com/weir-project/weir/limiter/redis/redistest"
+	"github.com/weir-project/weir/test/realserver"
 )
 
 // A fleet is a primary, a replica, and three Sentinels.
@@ -104,7 +105,7 @@ func TestFailover(t *testing.T) {
 	s := f.open(t)
 	first := awaitGrants(t, s)
 	loads := []*load{startLoad(t, s, 1), startLoad(t, s, 2)}
-	redistest.Until(t, 10*time.Second, "much is granted durably", func() bool {
+	realserver.Until(t, 10*time.Second, "much is granted durably", func() bool {
 		for _, l := range loads {
 			l.mu.Lock()
 			defer l.mu.Unlock()
@@ -116,8 +117,8 @@ func TestFailover(t *testing.T) {
 	})
 	f.primary.Kill()
 	killed := time.Now()
-	redistest.Until(t, 15*time.Second, "the Sentinels have another primary", func() bool { return f.sentinels.Primary() == f.replica.Addr })
-	redistest.Until(t, 10*time.Second, "grants are durable again", func() bool {
+	realserver.Until(t, 15*time.Second, "the Sentinels have another primary", func() bool { return f.sentinels.Primary() == f.replica.Addr })
+	realserver.Until(t, 10*time.Second, "grants are durable again", func() bool {
 		for _, l := range loads {
 			l.mu.Lock()
 			defer l.mu.Unlock()
@@ -220,7 +221,7 @@ func TestIsolatedPrimary(t *testing.T) {
 				return
 			}
 			test.join(replica)
-			redistest.Until(t, 10*time.Second, "grants are durable again", func() bool {
+			realserver.Until(t, 10*time.Second, "grants are durable again", func() bool {
 				b, err := try(t, s, 1, of(9, uint64(time.Now().UnixNano()), register, 3), time.Second)
 				return err == nil && b.Durable && b.Assertions[0].Granted == 3
 			})
@@ -255,7 +256,7 @@ func TestReplicaComes(t *testing.T) {
 	}
 	replica.Kill()
 	seq := uint64(10)
-	redistest.Until(t, 5*time.Second, "grants are not durable", func() bool {
+	realserver.Until(t, 5*time.Second, "grants are not durable", func() bool {
 		seq++
 		b, a := share(t, s, 1, of(9, seq, 3, 3))
 		return !b.Durable && a.Granted == 3
@@ -272,7 +273,7 @@ func TestFollow(t *testing.T) {
 	if _, err := redistest.Ask(f.sentinels.Addresses[0], "SENTINEL", "FAILOVER", redistest.Master); err != nil {
 		t.Fatal(err)
 	}
-	redistest.Until(t, 20*time.Second, "the store follows", func() bool {
+	realserver.Until(t, 20*time.Second, "the store follows", func() bool {
 		b, err := try(t, s, 1, of(1, 0, 0, 0), 300*time.Millisecond)
 		return err == nil && b.Epoch != before.Epoch
 	})
@@ -295,7 +296,7 @@ func TestFollowAway(t *testing.T) {
 	run(t, s)
 	before, _ := share(t, s, 1, of(1, 1, 5, 0))
 	at.Store(second)
-	redistest.Until(t, 5*time.Second, "the store follows", func() bool {
+	realserver.Until(t, 5*time.Second, "the store follows", func() bool {
 		b, err := try(t, s, 1, of(1, 0, 0, 0), time.Second)
 		return err == nil && b.Epoch != before.Epoch
 	})

@@ -12,6 +12,7 @@ import (
 	"github.com/weir-project/weir/limiter"
 	"github.com/weir-project/weir/limiter/redis"
 	"github.com/weir-project/weir/limiter/redis/redistest"
+	"github.com/weir-project/weir/test/realserver"
 )
 
 // connections returns the ids of the connections with a name.
@@ -83,7 +84,7 @@ func TestPoolExhausted(t *testing.T) {
 		if took < test.took[0] || took > test.took[1] {
 			t.Errorf("%s: it took %v, want from %v to %v", test.name, took, test.took[0], test.took[1])
 		}
-		redistest.Until(t, 5*time.Second, "the store works again", func() bool {
+		realserver.Until(t, 5*time.Second, "the store works again", func() bool {
 			_, err := try(t, s, 1, of(3, 2, 1, 0), time.Second)
 			return err == nil
 		})
@@ -97,7 +98,7 @@ func TestPoolSizes(t *testing.T) {
 	if n := len(connections(t, server, "sizes")); n > 0 {
 		t.Errorf("%d connections before anything was shared", n)
 	}
-	redistest.Until(t, 20*time.Second, "two connections are kept, or three if two calls ended at once", func() bool {
+	realserver.Until(t, 20*time.Second, "two connections are kept, or three if two calls ended at once", func() bool {
 		for _, err := range atOnce(t, server, s, 8, 2*time.Second) {
 			if err != nil {
 				t.Error(err)
@@ -111,7 +112,7 @@ func TestPoolSizes(t *testing.T) {
 	s = open(t, redis.Options{Addr: server.Addr, PoolSize: 4, MinIdle: 3})
 	before := server.Info("connected_clients")
 	share(t, s, 1, of(1, 1, 1, 0))
-	redistest.Until(t, 5*time.Second, "three more connections are ready", func() bool {
+	realserver.Until(t, 5*time.Second, "three more connections are ready", func() bool {
 		var m, n int
 		_, _ = fmt.Sscan(before, &m)
 		_, _ = fmt.Sscan(server.Info("connected_clients"), &n)
@@ -134,7 +135,7 @@ func TestIdleTime(t *testing.T) {
 			t.Errorf("%d connections, want 5", n)
 		}
 		pings := server.Info("cmdstat_ping")
-		redistest.Until(t, 5*time.Second, "all idle connections are closed", func() bool { return len(connections(t, server, name)) == 0 })
+		realserver.Until(t, 5*time.Second, "all idle connections are closed", func() bool { return len(connections(t, server, name)) == 0 })
 		if now := server.Info("cmdstat_ping"); (now != pings) != test {
 			t.Errorf("tested %v: PING was %q and then %q", test, pings, now)
 		}
@@ -167,7 +168,7 @@ func TestWhileIdle(t *testing.T) {
 	server.Hang()
 	time.Sleep(1500 * time.Millisecond) // so long it hangs
 	server.Resume()
-	redistest.Until(t, 5*time.Second, "the connection is closed", func() bool {
+	realserver.Until(t, 5*time.Second, "the connection is closed", func() bool {
 		return !slices.Contains(connections(t, server, "tested"), before[0])
 	})
 }

@@ -16,13 +16,14 @@ import (
 	"github.com/weir-project/weir/limiter"
 	"github.com/weir-project/weir/limiter/redis"
 	"github.com/weir-project/weir/limiter/redis/redistest"
+	"github.com/weir-project/weir/test/realserver"
 )
 
 // awaitGrants waits until the fence is over, and returns the epoch.
 func awaitGrants(t testing.TB, s *redis.Store) uint64 {
 	t.Helper()
 	var epoch uint64
-	redistest.Until(t, 10*time.Second, "the store grants", func() bool {
+	realserver.Until(t, 10*time.Second, "the store grants", func() bool {
 		b, err := try(t, s, 1, limiter.Assertion{Counter: limiter.Counter{255}, Begin: begin, End: begin + hour}, time.Second)
 		epoch = b.Epoch
 		return err == nil && !b.Fenced
@@ -249,7 +250,7 @@ func TestBlackHole(t *testing.T) {
 			}
 		}
 		mend()
-		redistest.Until(t, 5*time.Second, "the store works again", func() bool {
+		realserver.Until(t, 5*time.Second, "the store works again", func() bool {
 			_, err := try(t, s, 1, of(1, 0, 0, 0), time.Second)
 			return err == nil
 		})

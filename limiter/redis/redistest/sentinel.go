@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/weir-project/weir/test/realserver"
 )
 
 // Master is the name under which Sentinels know the primary.
@@ -22,7 +24,7 @@ const Master = "mymaster"
 type Sentinels struct {
 	// Addresses are their hosts and ports.
 	Addresses []string
-	processes []*process
+	processes []*realserver.Process
 }
 
 // StartSentinels starts n Sentinels that watch a primary, of which more than half
@@ -35,7 +37,7 @@ func StartSentinels(t testing.TB, n, replicas int, primary *Server) *Sentinels {
 	}
 	s := &Sentinels{}
 	for range n {
-		dir, port := t.TempDir(), freePort(t)
+		dir, port := t.TempDir(), realserver.FreePort(t)
 		path := filepath.Join(dir, "sentinel.conf")
 		text := fmt.Sprintf("bind 127.0.0.1\nport %s\ndir %s\nsentinel monitor %s 127.0.0.1 %s %d\n"+
 			"sentinel down-after-milliseconds %s 500\nsentinel failover-timeout %s 3000\n",
@@ -43,15 +45,15 @@ func StartSentinels(t testing.TB, n, replicas int, primary *Server) *Sentinels {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		p := start(t, dir, program, path, "--sentinel")
-		t.Cleanup(p.kill)
+		p := realserver.Start(t, dir, nil, program, path, "--sentinel")
+		t.Cleanup(p.Kill)
 		s.processes = append(s.processes, p)
 		s.Addresses = append(s.Addresses, "127.0.0.1:"+port)
 	}
 	for i, address := range s.Addresses {
-		Until(t, patience, "Sentinel "+address+" knows the others", func() bool {
-			if s.processes[i].ended() {
-				t.Fatalf("the Sentinel has ended:\n%s", s.processes[i].output.String())
+		realserver.Until(t, patience, "Sentinel "+address+" knows the others", func() bool {
+			if s.processes[i].Ended() {
+				t.Fatalf("the Sentinel has ended:\n%s", s.processes[i].Output())
 			}
 			m := s.state(address)
 			return m["num-other-sentinels"] == fmt.Sprint(n-1) && m["num-slaves"] == fmt.Sprint(replicas) && m["flags"] == "master"

@@ -19,7 +19,12 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/weir-project/weir/test/realserver"
 )
+
+// patience is how long anything is waited for.
+const patience = 20 * time.Second
 
 // Options say what a server is like. The zero value is a Redis server without
 // password, TLS or persistence.
@@ -45,7 +50,7 @@ type Server struct {
 	program string
 	dir     string
 	port    string
-	process *process
+	process *realserver.Process
 	client  *redis.Client
 }
 
@@ -63,28 +68,28 @@ func Start(t testing.TB, o Options) *Server {
 		}
 	}
 	if o.TLS {
-		c := newCertificate(t)
-		s.TLS = c.client
-		for name, text := range map[string][]byte{"cert.pem": c.cert, "key.pem": c.key} {
+		c := realserver.NewCertificate(t)
+		s.TLS = c.Client
+		for name, text := range map[string][]byte{"cert.pem": c.Cert, "key.pem": c.Key} {
 			if err := os.WriteFile(filepath.Join(s.dir, name), text, 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	for tries := 5; ; tries-- {
-		s.port = freePort(t)
+		s.port = realserver.FreePort(t)
 		s.Addr = "127.0.0.1:" + s.port
 		if s.try(t) {
 			break
 		}
-		if tries == 0 || !strings.Contains(s.process.output.String(), "in use") {
-			t.Fatalf("the server has ended:\n%s", s.process.output.String())
+		if tries == 0 || !strings.Contains(s.process.Output(), "in use") {
+			t.Fatalf("the server has ended:\n%s", s.process.Output())
 		}
 	}
 	s.client = redis.NewClient(&redis.Options{Addr: s.Addr, TLSConfig: s.TLS, Protocol: 2, DisableIdentity: true, MaxRetries: -1, PoolSize: 2})
 	t.Cleanup(func() {
 		_ = s.client.Close()
-		s.process.kill()
+		s.process.Kill()
 	})
 	return s
 }
@@ -106,13 +111,13 @@ func (s *Server) try(t testing.TB) bool {
 	if of := s.options.Of; of != nil {
 		args = append(args, "--replicaof", "127.0.0.1", of.port)
 	}
-	s.process = start(t, s.dir, s.program, slices.Concat(args, s.options.Args)...)
+	s.process = realserver.Start(t, s.dir, nil, s.program, slices.Concat(args, s.options.Args)...)
 	began := time.Now()
 	for {
-		switch text := s.process.output.String(); {
+		switch text := s.process.Output(); {
 		case strings.Contains(text, "Ready to accept connections"):
 			return true
-		case s.process.ended():
+		case s.process.Ended():
 			return false
 		case time.Since(began) > patience:
 			t.Fatalf("the server does not listen:\n%s", text)
@@ -124,20 +129,20 @@ func (s *Server) try(t testing.TB) bool {
 // Restart starts the server again, with the data that it has saved: none, unless its options say so.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
-	s.process.kill()
+	s.process.Kill()
 	if !s.try(t) {
-		t.Fatalf("the server has ended:\n%s", s.process.output.String())
+		t.Fatalf("the server has ended:\n%s", s.process.Output())
 	}
 }
 
 // Kill ends the server without warning.
-func (s *Server) Kill() { s.process.kill() }
+func (s *Server) Kill() { s.process.Kill() }
 
 // Hang stops the server's process: connections stay, and nothing answers.
-func (s *Server) Hang() { s.process.signal(syscall.SIGSTOP) }
+func (s *Server) Hang() { s.process.Signal(syscall.SIGSTOP) }
 
 // Resume lets it go on.
-func (s *Server) Resume() { s.process.signal(syscall.SIGCONT) }
+func (s *Server) Resume() { s.process.Signal(syscall.SIGCONT) }
 
 // Port returns the server's port.
 func (s *Server) Port() string { return s.port }
@@ -176,7 +181,7 @@ func (s *Server) Info(field string) string {
 // AwaitReplicas waits until n replicas have the server's data.
 func (s *Server) AwaitReplicas(t testing.TB, n int) {
 	t.Helper()
-	Until(t, patience, fmt.Sprintf("%s has %d replicas", s.Addr, n), func() bool {
+	realserver.Until(t, patience, fmt.Sprintf("%s has %d replicas", s.Addr, n), func() bool {
 		text, err := s.Try("INFO", "replication")
 		return err == nil && strings.Count(fmt.Sprint(text), "state=online") == n
 	})

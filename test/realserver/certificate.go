@@ -1,4 +1,6 @@
-package brokertest
+//go:build unix
+
+package realserver
 
 import (
 	"crypto/ecdsa"
