@@ -124,13 +124,14 @@ func (ln *lane) takeWindow(p *part, b *Batch, a *Assertion, c *counter, granted,
 	}
 	sh.others, sh.told, sh.seen = others, p.mine, now
 	over := max(-free, 0)
-	defer func() { ln.limits.answered(e, now, over, max(c.granted(now, e.limit), 0), p.lag(now)) }()
 	if c.table.fleet.leases(l) {
 		sh.begins, sh.until = 0, a.End
 		sh.rights = max(sh.rights, a.Register) + granted
 		ln.takeGrant(e, b, a, c, granted, free, now)
+		ln.limits.answered(e, now, over, max(c.granted(now, l), 0), p.lag(now))
 		return
 	}
+	ln.limits.answered(e, now, over, 0, p.lag(now))
 	nodes := max(c.table.fleet.nodes.Load(), 1)
 	free = max(free, 0)
 	sh.fair = addSat(p.mine, (free+nodes-1)/nodes)
@@ -155,15 +156,16 @@ func (ln *lane) takeBucket(p *part, b *Batch, a *Assertion, c *counter, granted,
 		missing = a.Sum // what is held is missing already
 	}
 	c.slot.window, c.slot.spent = b.Now, missing
-	defer func() { ln.limits.answered(e, now, 0, max(c.granted(now, e.limit), 0), p.lag(now)) }()
 	sh.told, sh.seen = p.mine, now
 	sh.early = c.table.fleet.early(l.depth() - missing)
 	if c.table.fleet.leases(l) {
 		sh.begins, sh.until = 0, addSat(b.Now, leaseTime)
 		sh.rights += granted
 		ln.takeGrant(e, b, a, c, granted, l.depth()-a.Sum, now)
+		ln.limits.answered(e, now, 0, max(c.granted(now, l), 0), p.lag(now))
 		return
 	}
+	ln.limits.answered(e, now, 0, 0, p.lag(now))
 	e.pace.bucket(a, now)
 	ln.askAgain(e, max(l.depth()-a.Sum, 0), now)
 }

@@ -83,9 +83,9 @@ func (s *Sharer) await(ctx context.Context, ns int64, k *Check) bool {
 	}
 	defer s.waits.left()
 	switch s.prospect(ns, k) {
-	case nothing:
+	case hopeless:
 		return false
-	case rights:
+	case ready:
 		return true
 	}
 	if s.Lost() {
@@ -102,9 +102,9 @@ func (s *Sharer) await(ctx context.Context, ns int64, k *Check) bool {
 
 // What may come of waiting.
 const (
-	nothing = iota // there is no use
-	rights         // they have come already
-	unknown        // the store has been asked
+	hopeless = iota // there is no use
+	ready           // rights have come already
+	asked           // the store has been asked
 )
 
 // prospect tells what has become of a check since its Take.
@@ -112,13 +112,13 @@ func (s *Sharer) prospect(ns int64, k *Check) int {
 	one := [1]Check{*k}
 	var c [1]counter
 	s.limiter.acquire(ns, one[:], c[:])
-	sh, found := c[0].share, unknown
+	sh, found := c[0].share, asked
 	c[0].roll(k.Limit, ns)
 	switch {
 	case sh == nil || !over(k.Limit, k.N, c[0].leftShared(k.Limit, ns)):
-		found = rights
+		found = ready
 	case ns < sh.dry:
-		found = nothing
+		found = hopeless
 	case sh.state&dirty == 0: // there was an answer, and others were quicker
 		sh.short = addSat(sh.short, k.lacks())
 		sh.state |= dirty | urgent

@@ -37,8 +37,8 @@
 // a counter is a slot of 32 bytes, found by its key's hash without any lock and
 // locked on its own for the few nanoseconds of its change. A counter in its
 // window needs 38 to 43 bytes with the free slots about it, that of a sliding
-// window 300 more. There are no goroutines and no pointers for the
-// garbage collector to follow. Counters whose window is over make way for new
+// window 300 more. There are no goroutines, but those of [Sharer.Run], and no pointers for
+// the garbage collector to follow. Counters whose window is over make way for new
 // ones, and [Limiter.Sweep] gives their memory back.
 //
 // However many keys come, [Options.MaxKeys] bounds the memory. See there for
@@ -47,6 +47,16 @@
 // # Where nodes share
 //
 // A counter is a [Register]: what this node spent of it, beside what it was told
-// that others have. A limit is held against both, so whoever shares counters
-// between nodes tells each what the others have, and nothing else changes.
+// that others have. A limit is held against both. With [Options.Sharing] and a
+// [Sharer], several nodes share counters through a [Store], such as the one of
+// package limiter/redis: limits that are [Bounded] are exceeded by no more than comes
+// while nodes hear of each other, those that are [Exact] never, since a node spends only
+// what it was granted. What follows from that for callers:
+//
+//   - times come from [Sharer.Time];
+//   - a [Check] may be Short, and [Sharer.Await] waits for what it lacks;
+//   - while the store is away, limits do as their OnStoreLoss says.
+//
+// A counter that is shared needs 200 bytes more, and the Sharer some 350 for it
+// while it is in use.
 package limiter

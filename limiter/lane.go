@@ -60,6 +60,7 @@ type answer struct {
 type entry struct {
 	key     Key
 	limit   *Limit
+	row     *limitRow // of limit
 	counter Counter
 	heard   bool // the store has been told of it
 	pending bool // it is in pending
@@ -148,7 +149,8 @@ func (ln *lane) under(e *entry, l *Limit) {
 	if e.limit == nil || shapeID(e.limit) != shapeID(l) {
 		binary.BigEndian.PutUint64(e.counter[:8], uint64(e.key))
 		binary.BigEndian.PutUint64(e.counter[8:], shapeID(l))
-		e.told, e.closed, e.past, e.base = told{}, told{}, past{}, 0
+		e.told, e.closed, e.sure, e.past, e.pace = told{}, told{}, 0, past{}, pace{}
+		e.base, e.lease.coming = 0, 0
 	}
 	e.limit = l
 }

@@ -77,15 +77,14 @@ func (t *limitTable) row(l *Limit) *limitRow {
 func (t *limitTable) move(e *entry, l *Limit) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if was := e.limit; was != nil {
-		r := t.row(was)
-		r.Keys--
-		r.Held -= e.lease.has
+	if e.row != nil {
+		e.row.Keys--
+		e.row.Held -= e.lease.has
 	}
-	if l != nil {
-		r := t.row(l)
-		r.Keys++
-		r.Held += e.lease.has
+	if e.row = nil; l != nil {
+		e.row = t.row(l)
+		e.row.Keys++
+		e.row.Held += e.lease.has
 	}
 }
 
@@ -111,7 +110,7 @@ func (t *limitTable) expire(local int64) {
 func (t *limitTable) answered(e *entry, now, over, has, lag int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r := t.row(e.limit)
+	r := e.row
 	r.Assertions++
 	r.Held += has - e.lease.has
 	e.lease.has = has

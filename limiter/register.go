@@ -7,9 +7,7 @@ import "time"
 //
 // A node alone has all of a counter in its register. Where nodes share, each
 // writes only its own and is told of the others: that is state, which may be
-// told late, twice or not at all, and is right again with the next telling. What
-// a limit leaves, Count - Spent - Others, is what a node holds the right to: it
-// spends that without asking anybody.
+// told late, twice or not at all, and is right again with the next telling.
 type Register struct {
 	// Spent is what this node has spent in the window.
 	Spent int64

@@ -182,15 +182,15 @@ func (s *Sharer) wakeAll() {
 	}
 }
 
-// most is how many calls in a row fail before the store is lost.
-const most = 2
+// mostFails is how many calls in a row fail before the store is lost.
+const mostFails = 2
 
 // fail notes that a call failed.
 func (s *Sharer) fail() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failed++
-	if s.failed >= most && !s.limiter.fleet.lost.Swap(true) {
+	if s.failed >= mostFails && !s.limiter.fleet.lost.Swap(true) {
 		s.stats.losses.Add(1)
 		s.waits.all()
 	}
