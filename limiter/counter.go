@@ -277,7 +277,7 @@ func (c *counter) idle(ns int64) bool {
 	if sh == nil {
 		return c.slot.spent == 0 || c.slot.ends(c.meta) <= ns
 	}
-	// What has not been told stays for a while.
+	// What has not been told stays for a while, however far the time goes ahead at once.
 	return c.isTold(sh) && (c.slot.spent == 0 && sh.others == 0 && sh.rights == 0 || c.slot.ends(c.meta) <= ns) ||
-		addSat(c.slot.ends(c.meta), untold) <= ns
+		addSat(max(c.slot.ends(c.meta), c.table.fleet.set()), untold) <= ns
 }

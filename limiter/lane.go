@@ -219,11 +219,14 @@ func (ln *lane) next(local, now int64) *Batch {
 	}
 	beat := ln.first && s.beat(local)
 	reviewed := ln.review(local)
-	if hurry || reviewed || local >= ln.due || s.closing.Load() {
+	collects := hurry || reviewed || local >= ln.due || s.closing.Load()
+	if collects {
 		ln.drain()
+	}
+	ln.expire(local) // before collect: what is on its way must not be forgotten
+	if collects {
 		ln.collect(local, now)
 	}
-	ln.expire(local)
 	if len(ln.parts) == 0 && !beat {
 		return nil
 	}

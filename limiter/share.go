@@ -89,6 +89,14 @@ func (f *fleet) early(free int64) int64 {
 // its share of what is free.
 const earlyPart = 20
 
+// set returns when the time that counters are used at last went ahead at once.
+func (f *fleet) set() int64 {
+	if s := f.sharer.Load(); s != nil {
+		return s.clock.set.Load()
+	}
+	return 0
+}
+
 // push tells the sharer that key is dirty.
 func (f *fleet) push(key Key, l *Limit, urgent bool) {
 	if s := f.sharer.Load(); s != nil {

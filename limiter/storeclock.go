@@ -17,6 +17,7 @@ const drift = 2500
 type storeClock struct {
 	origin atomic.Pointer[time.Time] // of local times
 	bound  atomic.Pointer[bound]     // nil: not known
+	set    atomic.Int64              // the time that at told when it last went ahead at once
 
 	mu sync.Mutex // for those who learn
 }
@@ -56,6 +57,10 @@ func (c *storeClock) at(local int64) int64 { return local + c.bound.Load().over(
 // resolution is that of the times that stores tell.
 const resolution = int64(time.Microsecond)
 
+// leap is by how much the time goes ahead at once when it has turned out to be another:
+// answers that differ in how long they took don't come to so much.
+const leap = int64(time.Second)
+
 // learn takes an answer: the store's clock was at store between the local times sent
 // and came. It returns by how much the store may now be behind what at says.
 func (c *storeClock) learn(store, sent, came int64) (slack int64) {
@@ -66,6 +71,9 @@ func (c *storeClock) learn(store, sent, came int64) (slack int64) {
 	offset := was.over(came)
 	if was == nil || offset > most || offset < least { // or the store's clock has been set
 		offset = most
+	}
+	if offset-was.over(came) >= leap {
+		c.set.Store(came + offset) // before anybody reads that time
 	}
 	c.bound.Store(&bound{offset, came})
 	return offset - least
