@@ -3,7 +3,6 @@ package app
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"github.com/weir-project/weir/config"
 	"github.com/weir-project/weir/gateway"
 	"github.com/weir-project/weir/policy"
+	"github.com/weir-project/weir/test/realserver"
 )
 
 // configure reads a configuration, with ports that are free.
@@ -40,16 +40,6 @@ func configure(t *testing.T, r config.Role, text string) config.Config {
 	return c
 }
 
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // A fleet is traffic managers and gateways that share a definition.
 type fleet struct {
 	t          *testing.T
@@ -60,7 +50,7 @@ type fleet struct {
 
 func newFleet(t *testing.T, perDay int64) *fleet {
 	d, key := pets(t, backend(t), perDay)
-	return &fleet{t: t, definition: d, key: key, nats: free(t)}
+	return &fleet{t: t, definition: d, key: key, nats: realserver.FreeAddress(t)}
 }
 
 func (f *fleet) source() Source {
@@ -200,7 +190,7 @@ func TestAlone(t *testing.T) {
 func TestGatewayStartsWithEverythingDown(t *testing.T) {
 	f := newFleet(t, 10)
 	began := time.Now()
-	p := f.micro(netip.MustParseAddrPort(free(t)), "")
+	p := f.micro(netip.MustParseAddrPort(realserver.FreeAddress(t)), "")
 	for i := range 11 {
 		if got, want := f.call(p), map[bool]int{true: 200, false: 429}[i < 10]; got != want {
 			t.Errorf("call %d: got %d, want %d", i+1, got, want)
@@ -220,7 +210,7 @@ func TestGatewayStartsWithEverythingDown(t *testing.T) {
 // traffic manager ends and another begins.
 func TestTrafficManagerRestarts(t *testing.T) {
 	f := newFleet(t, 100)
-	address := free(t)
+	address := realserver.FreeAddress(t)
 	port := netip.MustParseAddrPort(address).Port()
 	startManager := func() *process {
 		c := configure(t, config.TrafficManager, fmt.Sprintf("[broker]\nlisten = %q\n", f.nats))

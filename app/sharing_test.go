@@ -20,6 +20,7 @@ import (
 	"github.com/weir-project/weir/limiter"
 	"github.com/weir-project/weir/limiter/redis/redistest"
 	"github.com/weir-project/weir/policy"
+	"github.com/weir-project/weir/test/realserver"
 )
 
 // sharingFleet is a fleet whose limit of perDay leaves its accuracy to its level.
@@ -162,7 +163,7 @@ func TestManagersShare(t *testing.T) {
 	store := redistest.Start(t, redistest.Options{})
 	f := newFleet(t, 300)
 	tms := []*process{f.manager(distributedText(store))}
-	f.nats = free(t)
+	f.nats = realserver.FreeAddress(t)
 	tms = append(tms, f.manager(distributedText(store)))
 	group := func() string {
 		return fmt.Sprintf(`
@@ -234,7 +235,7 @@ func TestAllInOneShares(t *testing.T) {
 // TestStoreIsAway starts a gateway whose store is not there, then has it appear, hang and
 // resume. Requests are served all the time, and the limit is held.
 func TestStoreIsAway(t *testing.T) {
-	at := free(t)
+	at := realserver.FreeAddress(t)
 	f := sharingFleet(t, 1000)
 	p := f.lone(config.Gateway, clusterAt(at, "[accuracy]\napplication = \"bounded\"\n"))
 	f.pass(p, 5)

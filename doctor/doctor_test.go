@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +27,7 @@ import (
 	"github.com/weir-project/weir/gateway"
 	"github.com/weir-project/weir/limiter/redis/redistest"
 	"github.com/weir-project/weir/policy"
+	"github.com/weir-project/weir/test/realserver"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -50,12 +52,11 @@ func free(t *testing.T, n int) []any {
 	t.Helper()
 	var ports []any
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		port, err := strconv.Atoi(realserver.FreePort(t))
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		ports = append(ports, port)
 	}
 	return ports
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -13,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/weir-project/weir/test/realserver"
 )
 
 // patience is how long anything is waited for before it counts as lost.
@@ -178,25 +179,14 @@ func must(t testing.TB, dir string, args ...string) result {
 	return r
 }
 
-// ports are those that freePort has given out, lest it gives one out twice.
-var ports sync.Map
-
 // freePort returns a port of loopback that nobody listens on.
 func freePort(t testing.TB) int {
 	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		_ = l.Close() // only its number was wanted
-		if _, taken := ports.LoadOrStore(port, true); !taken {
-			return port
-		}
+	port, err := strconv.Atoi(realserver.FreePort(t))
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("there is no free port")
-	return 0
+	return port
 }
 
 func local(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }

@@ -20,6 +20,7 @@ import (
 	"github.com/weir-project/weir/broker/amqp"
 	"github.com/weir-project/weir/broker/brokertest"
 	"github.com/weir-project/weir/broker/nats"
+	"github.com/weir-project/weir/test/realserver"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -144,16 +145,6 @@ func arrives(t testing.TB, tr *amqp.Transport, e *ear, message string) {
 	})
 }
 
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // What a person got wrong is said in one line, at once, to whoever starts.
 func testRefusedAtStart(t *testing.T, r *brokertest.RabbitMQ) {
 	secure := r.URL(brokertest.Manager, "/")
@@ -161,7 +152,7 @@ func testRefusedAtStart(t *testing.T, r *brokertest.RabbitMQ) {
 	noTLS := r.URL(brokertest.Manager, "/")
 	noTLS.Brokers[0].TLS = true
 	list := r.URL(nats.Login{User: "manager", Password: "s3cr3t"}, "/")
-	list.Brokers = append([]broker.Broker{{Address: freeAddress(t), Retries: 1}}, list.Brokers...)
+	list.Brokers = append([]broker.Broker{{Address: realserver.FreeAddress(t), Retries: 1}}, list.Brokers...)
 	for _, tt := range []struct {
 		name string
 		url  broker.URL
@@ -210,7 +201,7 @@ func testFailover(t *testing.T, r *brokertest.RabbitMQ) {
 	defer silent.Close() // it never accepts
 	u := r.URL(brokertest.Manager, "/")
 	u.Brokers = append([]broker.Broker{
-		{Address: freeAddress(t), Retries: 2, ConnectDelay: 20 * time.Millisecond},
+		{Address: realserver.FreeAddress(t), Retries: 2, ConnectDelay: 20 * time.Millisecond},
 		{Address: silent.Addr().String(), ConnectTimeout: 200 * time.Millisecond},
 	}, u.Brokers...)
 	tr := publishing(t, transport(t, amqp.Options{URL: u}))
@@ -358,7 +349,7 @@ func TestTransportFaults(t *testing.T) {
 			t.Errorf("a transport to %v", u)
 		}
 	}
-	tr := transport(t, amqp.Options{URL: broker.URL{Scheme: broker.AMQP, Brokers: []broker.Broker{{Address: freeAddress(t)}}}})
+	tr := transport(t, amqp.Options{URL: broker.URL{Scheme: broker.AMQP, Brokers: []broker.Broker{{Address: realserver.FreeAddress(t)}}}})
 	if err := tr.Publish(t.Context(), broker.ThrottleData, nil); err == nil || !strings.Contains(err.Error(), "not connected") {
 		t.Errorf("publish before Run: %v", err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/weir-project/weir/broker"
 	"github.com/weir-project/weir/broker/link"
+	"github.com/weir-project/weir/test/realserver"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -351,13 +352,8 @@ func TestCircleDelay(t *testing.T) {
 }
 
 func TestAt(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	_, err = net.Dial("tcp", address)
+	address := realserver.FreeAddress(t)
+	_, err := net.Dial("tcp", address)
 	if got, want := link.At(address, err).Error(), "broker "+address+": connect: connection refused"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -4,7 +4,6 @@ package nats_test
 
 import (
 	"context"
-	"net"
 	"os"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"github.com/weir-project/weir/broker"
 	"github.com/weir-project/weir/broker/brokertest"
 	"github.com/weir-project/weir/broker/nats"
+	"github.com/weir-project/weir/test/realserver"
 )
 
 func TestMain(m *testing.M) {
@@ -80,7 +80,7 @@ func TestConformanceAlone(t *testing.T) {
 // A server that runs in the process of who publishes.
 func TestConformanceEmbedded(t *testing.T) {
 	brokertest.Run(t, func(t *testing.T) (publisher, subscriber broker.Transport, d brokertest.Disturber) {
-		s, stop := serve(t, nats.ServerOptions{Listen: freeAddress(t)})
+		s, stop := serve(t, nats.ServerOptions{Listen: realserver.FreeAddress(t)})
 		own, err := s.Transport(nats.Options{Queue: brokertest.Queue})
 		if err != nil {
 			t.Fatal(err)
@@ -121,14 +121,4 @@ func url(l nats.Login, addresses ...string) broker.URL {
 		u.Brokers = append(u.Brokers, broker.Broker{Address: a})
 	}
 	return u
-}
-
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -96,7 +96,7 @@ func TestRefusedAtStart(t *testing.T) {
 		{"unknown authority, TLS not asked for", nats.Options{URL: url(brokertest.Gateway, secure.Addr())}, broker.ThrottleData, "certificate signed by unknown authority"},
 		{"another host", nats.Options{URL: encrypted(brokertest.Gateway, strings.Replace(secure.Addr(), "127.0.0.1", "localhost", 1)), TLS: ca}, broker.ThrottleData, "wanted to match localhost"},
 		{"password, TLS", nats.Options{URL: encrypted(wrong, secure.Addr()), TLS: ca}, broker.ThrottleData, "it refuses the user or the password"},
-		{"password at the second of two", nats.Options{URL: url(wrong, freeAddress(t), plain.Addr())}, broker.ThrottleData, "it refuses the user or the password"},
+		{"password at the second of two", nats.Options{URL: url(wrong, realserver.FreeAddress(t), plain.Addr())}, broker.ThrottleData, "it refuses the user or the password"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -140,7 +140,7 @@ func TestTLS(t *testing.T) {
 // A broker that is set up anew with other passwords is one that is away: those who
 // were connected wait until it knows them again. (The client gives up by default.)
 func TestRefusedLater(t *testing.T) {
-	address := freeAddress(t)
+	address := realserver.FreeAddress(t)
 	_, stop := serve(t, nats.ServerOptions{Listen: address})
 	tr := publishing(t, transport(t, nats.Options{URL: url(brokertest.Manager, address)}))
 	e := connected(t, tr)
@@ -222,14 +222,14 @@ func TestServerBounds(t *testing.T) {
 // both, also after one of them was away.
 func TestCluster(t *testing.T) {
 	join := nats.Login{User: "route", Password: "r0ute"}
-	first, second := freeAddress(t), freeAddress(t)
+	first, second := realserver.FreeAddress(t), realserver.FreeAddress(t)
 	certificate := realserver.NewCertificate(t)
 	both := certificate.Server
 	both.RootCAs, both.ClientCAs, both.ClientAuth = certificate.Client.RootCAs, certificate.Client.RootCAs, tls.RequireAndVerifyClientCert
 	member := func(listen, route string) (*nats.Server, func()) {
 		return serve(t, nats.ServerOptions{Listen: listen, Cluster: &nats.Cluster{Listen: route, Login: join, Routes: []string{first, second}, TLS: both}})
 	}
-	a, stopA := member(freeAddress(t), first)
+	a, stopA := member(realserver.FreeAddress(t), first)
 	b, _ := member("127.0.0.1:0", second)
 	own := func(s *nats.Server) *nats.Transport {
 		tr, err := s.Transport(nats.Options{})
@@ -276,7 +276,7 @@ func TestLastWords(t *testing.T) {
 
 // A stranger does not get into the cluster.
 func TestClusterRefusesStrangers(t *testing.T) {
-	first := freeAddress(t)
+	first := realserver.FreeAddress(t)
 	a, _ := serve(t, nats.ServerOptions{Listen: "127.0.0.1:0", Cluster: &nats.Cluster{Listen: first, Login: nats.Login{User: "route", Password: "right"}}})
 	b, _ := serve(t, nats.ServerOptions{Listen: "127.0.0.1:0", Cluster: &nats.Cluster{Listen: "127.0.0.1:0", Login: nats.Login{User: "route", Password: "wrong"}, Routes: []string{first}}})
 	e := connected(t, transport(t, nats.Options{URL: url(brokertest.Gateway, a.Addr())}))
@@ -343,7 +343,7 @@ func TestTransportFaults(t *testing.T) {
 			t.Errorf("a transport to %v", u)
 		}
 	}
-	tr := transport(t, nats.Options{URL: url(brokertest.Gateway, freeAddress(t))})
+	tr := transport(t, nats.Options{URL: url(brokertest.Gateway, realserver.FreeAddress(t))})
 	if err := tr.Publish(t.Context(), broker.ThrottleData, nil); err == nil || !strings.Contains(err.Error(), "not connected") {
 		t.Errorf("publish before Run: %v", err)
 	}
@@ -354,7 +354,7 @@ func TestQuiet(t *testing.T) {
 	var text lockedBuffer
 	log := slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	join := nats.Login{User: "route", Password: "r0ute"}
-	first := freeAddress(t)
+	first := realserver.FreeAddress(t)
 	a, stopA := serve(t, nats.ServerOptions{Listen: "127.0.0.1:0", Log: log, Cluster: &nats.Cluster{Listen: first, Login: join}})
 	_, stopB := serve(t, nats.ServerOptions{Listen: "127.0.0.1:0", Log: log, Cluster: &nats.Cluster{Listen: "127.0.0.1:0", Login: join, Routes: []string{first}}})
 	tr := publishing(t, transport(t, nats.Options{URL: url(brokertest.Manager, a.Addr())}))

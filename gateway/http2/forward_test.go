@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/weir-project/weir/gateway"
 	"github.com/weir-project/weir/gateway/upstream"
+	"github.com/weir-project/weir/test/realserver"
 )
 
 func TestForward(t *testing.T) {
@@ -339,12 +339,7 @@ func TestBrokenAnswer(t *testing.T) {
 }
 
 func TestFailover(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead := "http://" + closed.Addr().String()
-	closed.Close()
+	dead := "http://" + realserver.FreeAddress(t)
 	rude := backend(t, func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) })
 	good := backend(t, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(w, r.Body)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/weir-project/weir"
 	"github.com/weir-project/weir/event"
+	"github.com/weir-project/weir/test/realserver"
 )
 
 // good is an answer that says no more than it must.
@@ -327,13 +328,8 @@ func TestRealHang(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	refused, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = refused.Close()
 	w := newWorld(t)
-	o := w.options(Group{Managers: []Manager{{"http://" + l.Addr().String()}, {s.URL}, {"http://" + refused.Addr().String()}}})
+	o := w.options(Group{Managers: []Manager{{"http://" + l.Addr().String()}, {s.URL}, {"http://" + realserver.FreeAddress(t)}}})
 	o.Dial, o.Linger = nil, -1
 	w.run(o)
 	defer w.end()

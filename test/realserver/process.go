@@ -6,9 +6,7 @@ package realserver
 
 import (
 	"bytes"
-	"net"
 	"os/exec"
-	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -91,17 +89,6 @@ func (o *output) String() string {
 	defer o.mu.Unlock()
 	text := o.text.Bytes()
 	return string(text[max(0, len(text)-4000):])
-}
-
-// FreePort returns a port on loopback that nobody listens on. Another one may take it.
-func FreePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 // Until waits until what is true, at most for d, and else ends the test.
