@@ -36,6 +36,8 @@ test)
 	need rabbitmq-server "rabbitmq-server" "traffic managers and gateways are tested over a real AMQP broker"
 	need redis-server "redis-server" "counters are shared through a real store"
 	need redis-sentinel "redis-sentinel" "the failover of a store is tested with real Sentinels"
+	[ ! -e /proc/self/ns/net ] || # only Linux has it
+	need ip "iproute2" "a primary is cut off in a network namespace"
 	;;
 bench)
 	need nginx "nginx-light" "the peer that the proxy is measured beside"

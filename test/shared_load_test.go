@@ -2,6 +2,7 @@ package test
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -20,9 +21,15 @@ type sink struct {
 	twice   int             // calls that arrived more than once
 }
 
-func newSink(t testing.TB) *sink {
+func newSink(t testing.TB, host string) *sink {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := &sink{arrived: map[int64]int64{}}
-	s.Server = httptest.NewServer(s)
+	s.Server = &httptest.Server{Listener: l, Config: &http.Server{Handler: s}}
+	s.Start()
 	t.Cleanup(func() {
 		s.CloseClientConnections()
 		s.Close()

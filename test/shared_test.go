@@ -36,7 +36,13 @@ type sharedFleet struct {
 // newSharedFleet makes a project with these limits. It starts no process of Weir.
 func newSharedFleet(t testing.TB, kinds []sharedKind) *sharedFleet {
 	t.Helper()
-	s := newSink(t)
+	return newSharedFleetBefore(t, "127.0.0.1", kinds)
+}
+
+// newSharedFleetBefore is newSharedFleet with a backend that listens at an address.
+func newSharedFleetBefore(t testing.TB, backend string, kinds []sharedKind) *sharedFleet {
+	t.Helper()
+	s := newSink(t, backend)
 	project := files{}
 	policies, apps := "subscriptionPolicies:\n", "applications:\n"
 	for _, k := range kinds {

@@ -5,6 +5,7 @@ package redistest
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,27 +29,32 @@ type Sentinels struct {
 }
 
 // StartSentinels starts n Sentinels that watch a primary, of which more than half
-// must agree, and waits until they know each other and the primary's replicas.
-func StartSentinels(t testing.TB, n, replicas int, primary *Server) *Sentinels {
+// must agree, and waits until they know each other and the primary's replicas. The first of them
+// run at the places that are given, the others here.
+func StartSentinels(t testing.TB, n, replicas int, primary *Server, at ...Place) *Sentinels {
 	t.Helper()
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
 		t.Skip("NOT TESTED: there is no redis-server here (apt-get install redis-server)")
 	}
 	s := &Sentinels{}
-	for range n {
+	for i := range n {
+		place := Place{}
+		if i < len(at) {
+			place = at[i]
+		}
 		dir, port := t.TempDir(), realserver.FreePort(t)
 		path := filepath.Join(dir, "sentinel.conf")
-		text := fmt.Sprintf("bind 127.0.0.1\nport %s\ndir %s\nsentinel monitor %s 127.0.0.1 %s %d\n"+
+		text := fmt.Sprintf("bind %s\nport %s\ndir %s\nsentinel monitor %s %s %s %d\n"+
 			"sentinel down-after-milliseconds %s 500\nsentinel failover-timeout %s 3000\n",
-			port, dir, Master, primary.port, n/2+1, Master, Master)
+			place.host(), port, dir, Master, primary.options.At.host(), primary.port, n/2+1, Master, Master)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		p := realserver.Start(t, dir, nil, program, path, "--sentinel")
+		p := place.start(t, dir, program, path, "--sentinel")
 		t.Cleanup(p.Kill)
 		s.processes = append(s.processes, p)
-		s.Addresses = append(s.Addresses, "127.0.0.1:"+port)
+		s.Addresses = append(s.Addresses, net.JoinHostPort(place.host(), port))
 	}
 	for i, address := range s.Addresses {
 		realserver.Until(t, patience, "Sentinel "+address+" knows the others", func() bool {

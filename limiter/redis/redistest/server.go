@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,8 +36,33 @@ type Options struct {
 	TLS bool
 	// Of is the primary of which the server is a replica; nil: it is a primary.
 	Of *Server
+	// At is where it runs.
+	At Place
 	// Args are further arguments, such as "--maxmemory", "4mb".
 	Args []string
+}
+
+// A Place is where a server runs. The zero value is here, on loopback.
+type Place struct {
+	// Namespace is the network that it runs in; nil: this one.
+	Namespace *realserver.Namespace
+	// Host is the address at which it listens; empty: on loopback.
+	Host string
+}
+
+// host returns the address at which servers there listen.
+func (p Place) host() string {
+	if p.Host == "" {
+		return "127.0.0.1"
+	}
+	return p.Host
+}
+
+// start starts a program there.
+func (p Place) start(t testing.TB, dir, program string, args ...string) *realserver.Process {
+	t.Helper()
+	command := p.Namespace.Command(program, args...)
+	return realserver.Start(t, dir, nil, command[0], command[1:]...)
 }
 
 // A Server is a server in a process of its own.
@@ -78,7 +104,7 @@ func Start(t testing.TB, o Options) *Server {
 	}
 	for tries := 5; ; tries-- {
 		s.port = realserver.FreePort(t)
-		s.Addr = "127.0.0.1:" + s.port
+		s.Addr = net.JoinHostPort(o.At.host(), s.port)
 		if s.try(t) {
 			break
 		}
@@ -99,7 +125,7 @@ func Start(t testing.TB, o Options) *Server {
 func (s *Server) try(t testing.TB) bool {
 	t.Helper()
 	args := []string{
-		"--bind", "127.0.0.1", "--dir", s.dir, "--daemonize", "no", "--save", "", "--appendonly", "no",
+		"--bind", s.options.At.host(), "--protected-mode", "no", "--dir", s.dir, "--daemonize", "no", "--save", "", "--appendonly", "no",
 		"--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0",
 	}
 	if s.TLS == nil {
@@ -109,9 +135,9 @@ func (s *Server) try(t testing.TB) bool {
 			"--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem", "--tls-ca-cert-file", "cert.pem")
 	}
 	if of := s.options.Of; of != nil {
-		args = append(args, "--replicaof", "127.0.0.1", of.port)
+		args = append(args, "--replicaof", of.options.At.host(), of.port)
 	}
-	s.process = realserver.Start(t, s.dir, nil, s.program, slices.Concat(args, s.options.Args)...)
+	s.process = s.options.At.start(t, s.dir, s.program, slices.Concat(args, s.options.Args)...)
 	began := time.Now()
 	for {
 		switch text := s.process.Output(); {
