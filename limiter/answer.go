@@ -25,8 +25,11 @@ func (ln *lane) take(p *part, b *Batch, a *Assertion, now, slack int64) {
 	if !b.Durable {
 		granted = 0
 	}
+	if granted < a.Granted { // given back by the next assertion
+		ln.again(e)
+	}
 	if p.about == current {
-		e.register = a.Register + a.Granted
+		e.register = a.Register + granted
 		if b.Now >= a.Begin {
 			e.sure = a.End
 		}
@@ -41,9 +44,6 @@ func (ln *lane) take(p *part, b *Batch, a *Assertion, now, slack int64) {
 		ln.answers = append(ln.answers, answer{mark{e.key, e.limit}, c.known(e.limit)})
 	}
 	c.release()
-	if granted < a.Granted { // given back by the next assertion
-		ln.again(e)
-	}
 }
 
 // takeInto takes what was answered into a counter.

@@ -292,6 +292,8 @@ func (c *counter) note(k *Check, ns, n int64, charged bool) {
 			}
 		case charged && ns >= sh.dry && c.granted(ns, k.Limit) <= sh.low:
 			news = dirty | urgent
+		case charged && c.mine() > sh.rights: // more than was granted, as while the store is away
+			news = dirty
 		}
 	case charged:
 		news = dirty
