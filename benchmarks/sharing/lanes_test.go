@@ -64,7 +64,11 @@ func openStore(b *testing.B, s *server) *redis.Store {
 
 // perHour is a limit that is not reached, in windows that do not end meanwhile.
 func perHour(algorithm limiter.Algorithm, accuracy limiter.Accuracy) *limiter.Limit {
-	return &limiter.Limit{Count: 1 << 50, Window: limiter.Window{Length: time.Hour}, Algorithm: algorithm, Accuracy: accuracy}
+	l := &limiter.Limit{Count: 1 << 50, Window: limiter.Window{Length: time.Hour}, Algorithm: algorithm, Accuracy: accuracy}
+	if algorithm == limiter.TokenBucket {
+		l.Count = 100_000_000 // at such a rate as there is: to refill at others takes more digits than a number has
+	}
+	return l
 }
 
 // BenchmarkDirty has one node tell Redis of keys that are all dirty, in batches of

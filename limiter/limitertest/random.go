@@ -96,7 +96,9 @@ func (d *dice) window(a *limiter.Assertion, now int64) {
 			a.Keep = 2 * hour // what is told late must not be forgotten
 		}
 	}
-	a.Before = d.IntN(8)
+	if a.Counter[3]%8 > 0 {
+		a.Before = 1 + d.IntN(7)
+	}
 }
 
 // bucket makes a an assertion of a bucket. Each has a rate of its own.

@@ -12,7 +12,8 @@ import (
 var acl = []any{
 	"ACL", "SETUSER", "weir", "on", ">s3cret", "resetkeys", "~weir:*", "resetchannels", "-@all",
 	"+evalsha", "+script|load", "+wait", "+time", "+info", "+ping", "+select", "+hello", "+auth", "+client|setname",
-	"+get", "+mget", "+set", "+setrange", "+pexpire", "+pexpireat", "+zadd", "+zremrangebyscore", "+zcard",
+	"+get", "+mget", "+set", "+setrange", "+hmget", "+hset", "+unlink", "+pttl", "+pexpire", "+pexpireat",
+	"+zadd", "+zcard", "+zrangebyscore", "+zrem", "+zremrangebyscore",
 }
 
 func TestConformance(t *testing.T) {

@@ -12,20 +12,24 @@
 //
 //	ACL SETUSER weir on >password resetkeys ~weir:* resetchannels -@all
 //	    +evalsha +script|load +wait +time +info +ping +select +hello +auth +client|setname
-//	    +get +mget +set +setrange +pexpire +pexpireat +zadd +zremrangebyscore +zcard
+//	    +get +set +mget +setrange +hmget +hset +unlink +pttl +pexpire +pexpireat
+//	    +zadd +zcard +zrangebyscore +zrem +zremrangebyscore
 //
 // where ~weir:* is the prefix of [Options]. All keys below it expire.
 //
 // # What is kept there
 //
-// Keys are hashes: nobody learns from them whom they count. Below the prefix there are
+// Counters are hashed: nobody learns from them whom they count. Below the prefix there are
 //
-//	w <counter 16> <end 8>   a window: its sum, and 23 bytes for each node
-//	b <counter 16>           a bucket: its state, and 39 bytes for each node
-//	epoch, nodes             whose data this is, and which nodes live
+//	w <end 8>                  a hash of the windows that end then. Its fields are counters:
+//	                           of each the sum, and 23 bytes for each node
+//	s <width 8> <number/64>    a hash of what slides: of each counter the sums of 64 windows
+//	b <counter 16>             a bucket: its state, and 39 bytes for each node
+//	epoch, nodes, hashes       whose data this is, which nodes live, and until when
+//	                           hashes are kept
 //
-// A window takes about 120 bytes of the server's memory for its first node (and 32
-// for when it expires), and 24 for each other one; a bucket 144 and 40.
+// A window of thousands takes about WINDOW bytes of the server's memory for its first node, and
+// 24 for each other one; a bucket 144 and 40.
 //
 // An epoch ends when the server's replication id changes: with a restart or a
 // promotion, and also when a server that had none gets its first replica, or has had

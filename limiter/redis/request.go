@@ -27,7 +27,7 @@ const (
 //
 //	node 8, epoch that a new one would be 8, beat 1, fence 8, life 8,
 //	number of shapes 2, windows 2, buckets 2
-//	shapes:  earliest 8, close 8, late 8, expires 6, before 2, width 8, end 8
+//	shapes:  earliest 8, close 8, late 8, expires 6, before 2, number 7, width 8, end 8
 //	windows: counter 16, shape 2, seq 8, register 7, want 7, limit 7
 //	buckets: counter 16, seq 8, register 7, want 7, limit 7, rate 7, period 8,
 //	         held 7, lease 7+2, missing 7
@@ -109,6 +109,7 @@ func (r *request) shape(a *limiter.Assertion) uint16 {
 	t = binary.LittleEndian.AppendUint64(t, uint64(micros(over)))
 	t = appendLow(t, uint64(min((over-1)/int64(time.Millisecond)+1, longest)), 6)
 	t = binary.LittleEndian.AppendUint16(t, uint16(s.before))
+	t = appendUnits(t, s.end/width) // numbers those of one width
 	t = binary.BigEndian.AppendUint64(t, uint64(width))
 	r.shapes = binary.BigEndian.AppendUint64(t, uint64(s.end))
 	return uint16(len(r.known))

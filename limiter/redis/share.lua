@@ -7,6 +7,7 @@ local find, sub, format, concat = string.find, string.sub, string.format, table.
 local floor, min, max = math.floor, math.min, math.max
 local APPLIED, STALE, LATE, EARLY = 1, 2, 3, 4
 local MOST, DAY, MINUTE, SILENCE = 9007199254740992, '86400000', 60000000, 600000000
+local FILLER, NONE = string.rep(' ', 65), string.rep('\0', 448)
 
 local prefix, batch = ARGV[1], ARGV[2]
 local node, candidate, beat, fence, life, shapes, windows, buckets, at = unpack('<c8c8BI8I8I2I2I2', batch)
@@ -50,6 +51,14 @@ if beat == 1 then
   nodes = call('ZCARD', key)
   call('PEXPIRE', key, DAY)
   call('PEXPIRE', prefix .. 'epoch', DAY)
+  -- Hashes whose windows are all over: see keep.
+  key = prefix .. 'hashes'
+  local over = call('ZRANGEBYSCORE', key, '-inf', format('%.0f', now / 1000 - 2000), 'LIMIT', '0', '64')
+  if #over > 0 then
+    call('UNLINK', spread(over))
+    call('ZREM', key, spread(over))
+  end
+  call('PEXPIRE', key, DAY)
 end
 
 -- entry returns where in a record the node's entry is, and nothing if it has none.
@@ -66,7 +75,11 @@ local function grant(want, free, n)
   if fenced or free <= 0 then
     return 0
   end
-  return min(want, free, max(1, floor(free / (2 * n))))
+  local share = free / (2 * n)
+  if want <= share then
+    return want
+  end
+  return min(want, max(1, floor(share)))
 end
 
 -- digits keeps numbers as text, which else is made of them for each call.
@@ -76,72 +89,129 @@ local digits = setmetatable({}, { __index = function(t, n)
   return text
 end })
 
+-- keep has a hash kept until its last record is over. It is deleted by what says
+-- that its node lives, in the background: one that expires would be freed at once,
+-- however large it is. So it expires only where nobody does that, a minute later.
+local function keep(key, left, expires)
+  if left < expires + 59000 - now / 1000 then
+    call('PEXPIREAT', key, digits[expires + 60000])
+    call('ZADD', prefix .. 'hashes', digits[expires], key)
+    call('PEXPIRE', prefix .. 'hashes', DAY)
+  end
+end
+
+-- save writes fields of a hash. One field is so long that no hash is kept as a list,
+-- which would be searched from its beginning for each field.
+local function save(key, fields, expires)
+  local left = call('PTTL', key)
+  if left < 0 then
+    fields[#fields + 1], fields[#fields + 2] = '', FILLER
+  end
+  call('HSET', key, spread(fields))
+  keep(key, left, expires)
+end
+
+-- The sums of the windows of a limit that slides are kept once more, all in one
+-- place, by their numbers: 64 windows that follow each other are a stretch. stretch
+-- returns what is known of one.
+local stretches = {}
+local function stretch(width, number)
+  local key = prefix .. 's' .. width .. digits[number]
+  local t = stretches[key]
+  if not t then
+    t = { key = key, sums = {}, fields = {}, changed = {}, expires = 0 }
+    stretches[key], stretches[#stretches + 1] = t, t
+  end
+  return t
+end
+
 -- A shape is what windows have in common: whether they are over or to come,
--- whether they grant, until when they are kept, how many before them count, and
--- the ends of all of these as keys have them.
+-- whether they grant, the hash of their records and until when it is kept, how many
+-- before them count, and their number.
 local function shape()
-  local first, close, late, expires, before, width, ends, after = unpack('<i8i8i8I6I2c8c8', batch, at)
+  local first, close, late, expires, before, number, width, ends, after = unpack('<i8i8i8I6I2I7c8c8', batch, at)
   at = after
-  local s = { ends = ends, expires = expires, before = before, grants = now < close and not fenced }
+  local s = { key = prefix .. 'w' .. ends, expires = expires, before = before, number = number, grants = now < close and not fenced,
+    counters = {}, windows = 0, fields = {}, changes = 0 }
   if now >= late then
     s.status = LATE
   elseif now < first then
     s.status = EARLY
   end
-  -- Those before end earlier by the width, by twice the width, ...
-  local high, low = unpack('>I4I4', ends)
-  local whigh, wlow = unpack('>I4I4', width)
-  for i = 1, before do
-    high, low = high - whigh, low - wlow
-    if low < 0 then
-      high, low = high - 1, low + 4294967296
+  if before > 0 and not s.status then
+    s.first = floor((number - before) / 64)
+    for i = s.first, floor((number + 1) / 64) do
+      s[i] = stretch(width, i)
     end
-    s[i] = pack('>I4I4', high % 4294967296, low)
   end
-  -- The one after counts too, or the first if that has more: no window holds both.
-  high, low = unpack('>I4I4', ends)
-  high, low = high + whigh, low + wlow
-  if low > 4294967295 then
-    high, low = high + 1, low - 4294967296
-  end
-  s[before + 1] = pack('>I4I4', high % 4294967296, low)
   return s
 end
 
--- past returns the sum of the windows before one, and of the one after.
-local function past(stem, s)
-  local keys, sum = {}, 0
-  for i = 1, s.before + 1 do
-    keys[i] = stem .. s[i]
+local EIGHT = '<I7I7I7I7I7I7I7I7'
+local function eight(a, b, c, d, e, f, g, h)
+  return a + b + c + d + e + f + g + h
+end
+
+-- total returns the sum of some numbers of 7 bytes.
+local function total(text, first, n)
+  local sum, i = 0, first * 7 + 1
+  while n >= 8 do
+    sum, i, n = sum + eight(unpack(EIGHT, text, i)), i + 56, n - 8
   end
-  local records = call('MGET', spread(keys))
-  for i = 1, s.before do
-    if records[i] then
-      sum = min(sum + unpack('<I7', records[i]), MOST)
-    end
-  end
-  local last, after = records[s.before], records[s.before + 1]
-  if after then
-    sum = min(sum + max(unpack('<I7', after) - (last and unpack('<I7', last) or 0), 0), MOST)
+  while n > 0 do
+    sum, i, n = sum + unpack('<I7', text, i), i + 7, n - 1
   end
   return sum
 end
 
--- A window's record is the sum of its registers, and when it expires, in
--- milliseconds. Then follow for each node 23 bytes: its name, the number of its last
--- assertion, its register.
-local function window(key, record, s)
+-- past returns the sum of a counter's windows before one, and of the one after: of that
+-- and of the first only the larger, since no window holds both.
+local function past(counter, s)
+  local own, sum, first, after = s.number, 0, 0, 0
+  for i = s.first, floor((own + 1) / 64) do
+    local known = s[i].sums[counter]
+    if known then
+      local begin = i * 64
+      if i == s.first then
+        first = unpack('<I7', known, (own - s.before - begin) * 7 + 1)
+      end
+      local a, b = max(own - s.before + 1 - begin, 0), min(own - 1 - begin, 63)
+      sum = sum + total(known, a, b - a + 1)
+      local k = own + 1 - begin
+      if k >= 0 and k < 64 then
+        after = unpack('<I7', known, k * 7 + 1)
+      end
+    end
+  end
+  return min(sum + max(first, after), MOST)
+end
+
+-- note notes the sum of a counter's window beside those of the others.
+local function note(counter, s, sum)
+  local i = floor(s.number / 64)
+  local t, at = s[i], (s.number - i * 64) * 7
+  local known = t.sums[counter] or NONE
+  t.sums[counter] = sub(known, 1, at) .. pack('<I7', sum) .. sub(known, at + 8)
+  t.changed[counter] = true
+  if t.expires < s.expires then
+    t.expires = s.expires
+  end
+end
+
+-- A window's record is the sum of its registers. Then follow for each node 23 bytes:
+-- its name, the number of its last assertion, its register.
+local function window(counter, record, s)
   local low, high, register, want, limit = unpack('<I4I4I7I7I7', batch, at + 18)
   if s.status then
     return s.status, 0, 0, 0
   end
-  local sum, expires, mine, n, before, old = 0, 0, nil, 1, 0, 0
+  local sum, mine, n, before, old = 0, nil, 1, 0, 0
   if s.before > 0 then
-    before = past(sub(key, 1, -9), s)
+    before = past(counter, s)
   end
   if record then
-    sum, expires = unpack('<I7I6', record)
-    mine, n = entry(record, 14, 23), (#record - 13) / 23
+    sum = unpack('<I7', record)
+    mine, n = entry(record, 8, 23), (#record - 7) / 23
   end
   if mine then
     local l, h
@@ -155,29 +225,26 @@ local function window(key, record, s)
     n = n + 1
   end
   sum = sum - old -- before anything is added, lest it be more than can be told
-  register = min(register, MOST - sum)
+  if register > MOST - sum then
+    register = MOST - sum
+  end
   sum = sum + register
   local granted = 0
   if want > 0 and s.grants then
     granted = min(grant(want, limit - sum - before, n), MOST - register)
     sum, register = sum + granted, register + granted
   end
-  if mine == 14 then
-    call('SETRANGE', key, '0', pack('<I7I6c8I4I4I7', sum, expires, node, low, high, register))
-  elseif mine and mine < 128 then
-    call('SETRANGE', key, '0', pack('<I7I6', sum, expires) .. sub(record, 14, mine + 7) .. pack('<I4I4I7', low, high, register))
-  elseif mine then -- a second call costs less than to copy so much
-    call('SETRANGE', key, digits[mine + 7], pack('<I4I4I7', low, high, register))
-    call('SETRANGE', key, '0', pack('<I7', sum))
-  elseif record then
-    call('SET', key, pack('<I7I6', sum, expires) .. sub(record, 14) .. pack('<c8I4I4I7', node, low, high, register), 'KEEPTTL')
+  if n == 1 then
+    record = pack('<I7c8I4I4I7', sum, node, low, high, register)
+  elseif mine then
+    record = pack('<I7', sum) .. sub(record, 8, mine + 7) .. pack('<I4I4I7', low, high, register) .. sub(record, mine + 23)
   else
-    expires = s.expires
-    call('SET', key, pack('<I7I6c8I4I4I7', sum, expires, node, low, high, register), 'PXAT', digits[expires])
+    record = pack('<I7', sum) .. sub(record, 8) .. pack('<c8I4I4I7', node, low, high, register)
   end
-  if expires < s.expires then
-    call('SETRANGE', key, '7', pack('<I6', s.expires))
-    call('PEXPIREAT', key, digits[s.expires])
+  local i = s.changes
+  s.fields[i + 1], s.fields[i + 2], s.changes = counter, record, i + 2
+  if s.before > 0 then
+    note(counter, s, sum)
   end
   return APPLIED, sum, before, granted
 end
@@ -227,10 +294,10 @@ local function flow(nanos, rate, period)
 end
 
 -- A bucket's record is what is missing, until when it was refilled, what of it is
--- held, when the first of that lapses, and when the last. Then follow for each node
--- 39 bytes: its name, the number of its last assertion, its register, what it
--- holds, until when.
-local HEAD, ENTRY, SIZE = '<I7I7I2I7I7I7', '<c8I4I4I7I7I7I2', 39
+-- held, when the first of that lapses, when the last, and until which millisecond the
+-- record is kept. Then follow for each node 39 bytes: its name, the number of its last
+-- assertion, its register, what it holds, until when.
+local HEAD, ENTRY, SIZE = '<I7I7I2I7I7I7I6', '<c8I4I4I7I7I7I2', 39
 
 -- holders returns what nodes hold, and for how many nanoseconds from now on.
 local function holders(entries)
@@ -287,17 +354,15 @@ local function heard(entries)
   return concat(all)
 end
 
-local function bucket()
-  local counter, low, high, register, want, limit, rate, period, holds, micros, nanos, begin, after =
-    unpack('<c16I4I4I7I7I7I7I8I7I7I2I7', batch, at)
-  at = after
-  local key = prefix .. 'b' .. counter
-  local record, entries = call('GET', key), ''
-  local missing, filled, held, lapse, last, all = 0, 0, 0, MOST, 0, nil
+local function bucket(key, record)
+  local low, high, register, want, limit, rate, period, holds, micros, nanos, begin =
+    unpack('<I4I4I7I7I7I7I8I7I7I2I7', batch, at + 16)
+  local entries = ''
+  local missing, filled, held, lapse, last, kept, all = 0, 0, 0, MOST, 0, 0, nil
   if record then
     local rest
-    missing, filled, rest, held, lapse, last = unpack(HEAD, record)
-    entries = sub(record, 38)
+    missing, filled, rest, held, lapse, last, kept = unpack(HEAD, record)
+    entries = sub(record, 44)
     if lapse <= now then
       all = holders(entries)
     end
@@ -350,32 +415,91 @@ local function bucket()
   if holds > 0 then
     last = max(last, micros)
   end
-  local ends = (max(now, last) + missing * period / rate / 1000 + MINUTE) / 1000
   local whole = floor(filled / 1000)
-  call('SET', key, pack(HEAD, missing, now + whole, filled - whole * 1000, held, lapse, last) .. entries,
-    'PXAT', format('%.0f', min(floor(ends) + 1, 9999999999999)))
+  local head = pack('<I7I7I2I7I7I7', missing, now + whole, filled - whole * 1000, held, lapse, last)
+  -- It is kept for a minute longer than it matters, and then some, so that it is
+  -- seldom said again how long.
+  local ends = (max(now, last) + missing * period / rate / 1000 + MINUTE) / 1000
+  if ends < kept and #record == #entries + 43 then
+    call('SETRANGE', key, '0', head .. pack('<I6', kept) .. entries)
+  else
+    kept = min(floor(ends) + 60000, 9999999999999)
+    call('SET', key, head .. pack('<I6', kept) .. entries, 'PXAT', format('%.0f', kept))
+  end
   return APPLIED, missing, 0, granted
 end
 
-local answers, kinds, keys, kind = {}, {}, {}, {}
+local answers, kinds, kind, counters = {}, {}, {}, {}
 for i = 1, shapes do
   kinds[i] = shape()
 end
-local stem, begin = prefix .. 'w', at
+local begin = at
 for i = 1, windows do
-  kind[i] = kinds[unpack('<I2', batch, at + 16)]
-  keys[i] = stem .. sub(batch, at, at + 15) .. kind[i].ends
+  local counter, number = unpack('<c16I2', batch, at)
+  local s = kinds[number]
+  kind[i], counters[i] = s, counter
+  s.windows = s.windows + 1
+  s.counters[s.windows] = counter
+  if s.first then
+    for j = s.first, floor((s.number + 1) / 64) do
+      local t = s[j]
+      if t.sums[counter] == nil then
+        t.sums[counter], t.fields[#t.fields + 1] = false, counter
+      end
+    end
+  end
   at = at + 47
 end
-if windows > 0 then
-  local records = call('MGET', spread(keys))
-  at = begin
-  for i = 1, windows do
-    answers[i] = pack('<BI7I7I7', window(keys[i], records[i], kind[i]))
-    at = at + 47
+for i = 1, #stretches do
+  local t = stretches[i]
+  local known = call('HMGET', t.key, spread(t.fields))
+  for j = 1, #known do
+    t.sums[t.fields[j]] = known[j]
   end
 end
-for i = windows + 1, windows + buckets do
-  answers[i] = pack('<BI7I7I7', bucket())
+for i = 1, shapes do
+  local s = kinds[i]
+  if not s.status then
+    s.records, s.windows = call('HMGET', s.key, spread(s.counters)), 0
+  end
+end
+at = begin
+for i = 1, windows do
+  local s = kind[i]
+  local record
+  if s.records then
+    s.windows = s.windows + 1
+    record = s.records[s.windows]
+  end
+  answers[i] = pack('<BI7I7I7', window(counters[i], record, s))
+  at = at + 47
+end
+for i = 1, shapes do
+  local s = kinds[i]
+  if s.changes > 0 then
+    save(s.key, s.fields, s.expires)
+  end
+end
+for i = 1, #stretches do
+  local t = stretches[i]
+  if next(t.changed) then
+    local fields = {}
+    for counter in pairs(t.changed) do
+      fields[#fields + 1], fields[#fields + 2] = counter, t.sums[counter]
+    end
+    save(t.key, fields, t.expires)
+  end
+end
+if buckets > 0 then
+  local keys = {}
+  for i = 1, buckets do
+    local begin = at + (i - 1) * 83
+    keys[i] = prefix .. 'b' .. sub(batch, begin, begin + 15)
+  end
+  local records = call('MGET', spread(keys))
+  for i = 1, buckets do
+    answers[windows + i] = pack('<BI7I7I7', bucket(keys[i], records[i]))
+    at = at + 83
+  end
 end
 return pack('<I8c8BI2I4', now, epoch, (fenced and 1 or 0) + 2 * replicated, min(replicas, 65535), nodes) .. concat(answers)

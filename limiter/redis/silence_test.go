@@ -35,7 +35,7 @@ func TestSilence(t *testing.T) {
 		t.Helper()
 		key := "test:b" + string(append([]byte{1}, make([]byte, 15)...))
 		record := server.Do(t, "GET", key).(string)
-		const head, micros = 37, 30
+		const head, micros = 43, 30
 		at := int64(0)
 		for i := range 7 {
 			at |= int64(record[head+micros+i]) << (8 * i)
