@@ -93,7 +93,7 @@ func watchBehind(t *testing.T, primary *redistest.Server, port string) *redistes
 		for _, c := range [][]any{
 			{"SENTINEL", "REMOVE", redistest.Master},
 			{"SENTINEL", "MONITOR", redistest.Master, "127.0.0.1", port, 2},
-			{"SENTINEL", "SET", redistest.Master, "down-after-milliseconds", 500, "failover-timeout", 3000},
+			{"SENTINEL", "SET", redistest.Master, "down-after-milliseconds", 500, "failover-timeout", 2000},
 		} {
 			if _, err := redistest.Ask(at, c...); err != nil {
 				t.Fatalf("%v: %v", c, err)

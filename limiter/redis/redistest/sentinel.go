@@ -46,7 +46,7 @@ func StartSentinels(t testing.TB, n, replicas int, primary *Server, at ...Place)
 		dir, port := t.TempDir(), realserver.FreePort(t)
 		path := filepath.Join(dir, "sentinel.conf")
 		text := fmt.Sprintf("bind %s\nport %s\ndir %s\nsentinel monitor %s %s %s %d\n"+
-			"sentinel down-after-milliseconds %s 500\nsentinel failover-timeout %s 3000\n",
+			"sentinel down-after-milliseconds %s 500\nsentinel failover-timeout %s 2000\n",
 			place.host(), port, dir, Master, primary.options.At.host(), primary.port, n/2+1, Master, Master)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
