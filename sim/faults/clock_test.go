@@ -22,9 +22,13 @@ type clock struct {
 
 // read returns what the clock shows at a true time, as time.Now would.
 func (c *clock) read(now int64) time.Time {
+	return instant(now+c.ahead, c.mono(now)+second)
+}
+
+// mono returns what has passed since the monotonic clock began, by itself.
+func (c *clock) mono(now int64) int64 {
 	since := now - c.boot
-	mono := since + since/1000*c.drift/1_000_000
-	return instant(now+c.ahead, mono+second)
+	return since + since/1000*c.drift/1_000_000
 }
 
 // instant returns a Time with a monotonic reading. Only time.Now makes those, and

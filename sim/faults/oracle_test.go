@@ -160,7 +160,7 @@ func describe(op *op) string {
 
 // spend changes what was spent.
 func (o *oracle) spend(t *tally, c *cell, s *stake, n int64) {
-	s.spent += n
+	s.spent, s.last = s.spent+n, o.world.now
 	c.sum += n
 	c.faulty = c.faulty || o.world.faulty > 0
 	switch {
@@ -211,7 +211,9 @@ func (o *oracle) time(op *op, t *tally, c *cell) {
 }
 
 // show returns a time as the history shows it.
-func (w *world) show(at int64) string { return fmt.Sprintf("%.6f", float64(at-w.start)/1e9) }
+func (w *world) show(at int64) string { return showSince(w.start, at) }
+
+func showSince(start, at int64) string { return fmt.Sprintf("%.6f", float64(at-start)/1e9) }
 
 // right checks that a node spends only rights that it has.
 func (o *oracle) right(op *op, t *tally, c *cell, s *stake, k *limiter.Check, lost bool) {
@@ -326,7 +328,7 @@ func (o *oracle) refused(op *op, lost bool) {
 
 // patienceOf returns for how long a limit may refuse though it leaves something: others may
 // hold rights for a while that they have no more use for.
-func patienceOf(t *tally) int64 { return min(t.length/10+300*millisecond, 2*second) }
+func patienceOf(t *tally) int64 { return min(t.length/10+400*millisecond, 2*second) }
 
 // blocked checks that nobody is refused for long who is within the limit.
 func (o *oracle) blocked(op *op, t *tally, c *cell, s *stake, k *limiter.Check) {
@@ -368,65 +370,3 @@ func (o *oracle) clockSet(r *run, was, is int64) {
 // spare returns what may be left of a limit though somebody wants it: each node may
 // hold a little.
 func (o *oracle) spare(l *limiter.Limit) int64 { return int64(o.world.plan.nodes) + l.Count/100 }
-
-// recorded takes note of an event.
-func (o *oracle) recorded(op *op, i int, late bool) {
-	w := o.world
-	w.history.add(w.now, int64(op.run.index), op.id)
-	k := &op.checks[i]
-	if w.history.wanted() {
-		w.history.printf(w.now, "run %d records %d of subject %d at %s, late=%v reset=%v", op.run.index, k.N, op.subjects[i], w.show(op.at.UnixNano()), late, k.Reset)
-	}
-	if late {
-		return
-	}
-	t, c := o.place(op, i)
-	s := c.stake(op.run)
-	c.limit = max(c.limit, k.Limit.Count)
-	o.spend(t, c, s, k.N)
-	if t.algorithm == limiter.FixedWindow && !t.changed && c.end != t.at(op.at.UnixNano()).end {
-		o.fail("I6", "an event of %s was counted in the window that ends at %s", w.show(op.at.UnixNano()), w.show(c.end))
-	}
-}
-
-// change does what changes what a request has spent, and finds out by how much.
-func (o *oracle) change(op *op, now time.Time, do func()) {
-	w := o.world
-	type part struct {
-		t      *tally
-		before int64
-	}
-	var parts [8]part
-	for i := range op.checks {
-		k := &op.checks[i]
-		parts[i] = part{o.tallyOf(op.subjects[i], k.Limit), op.run.limiter.Register(now, k.Limit, k.Key).Spent}
-	}
-	do()
-	for i := range op.checks {
-		k := &op.checks[i]
-		if k.Limit.Accuracy == limiter.Eventual && w.plan.sharing == limiter.Checks {
-			continue
-		}
-		r := op.run.limiter.Register(now, k.Limit, k.Key)
-		n := r.Spent - parts[i].before
-		if n == 0 {
-			continue
-		}
-		t := parts[i].t
-		c := t.at(now.UnixNano())
-		if t.algorithm == limiter.FixedWindow && !r.Ends.IsZero() {
-			c = t.at(r.Ends.UnixNano() - 1)
-		}
-		if t.algorithm != limiter.FixedWindow {
-			t.changed = true // where it was given back is not known here
-		}
-		o.spend(t, c, c.stake(op.run), n)
-		if n < 0 {
-			c.refunded -= n
-		}
-		if n > 0 {
-			s := c.stake(op.run)
-			s.rights = max(s.rights, s.spent)
-		}
-	}
-}

@@ -10,28 +10,53 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/weir-project/weir/limiter"
 )
 
 // What the long run, and the replay of a seed, are asked for with.
 var (
 	flagSeed    = flag.Uint64("faults.seed", 0, "replay this seed")
 	flagFrom    = flag.Uint64("faults.from", 1, "the first seed")
+	flagEvery   = flag.Uint64("faults.every", 1, "run each so manyth seed only: every fifth, from 5 on, is of a fleet that decides")
 	flagSteps   = flag.Int64("faults.steps", 0, "run seeds until so many steps have been made")
 	flagFor     = flag.Duration("faults.for", 0, "run seeds for so long")
 	flagOn      = flag.Bool("faults.on", false, "go on after a violation")
 	flagHistory = flag.String("faults.history", "", "write the history of the replayed seed to this file")
 )
 
+// An outcome is what came of a seed.
+type outcome struct {
+	seed   uint64
+	faults fmt.Stringer
+	plan   string // in words
+	start  int64
+	steps  int64
+	kinds  [kindCount]int64
+	hash   uint64
+	wrong  *violation
+	oracle *oracle // of a world
+	judge  *judge  // of a fleet
+}
+
 // runSeed runs one seed.
-func runSeed(seed uint64, out io.Writer) *world {
-	w := newWorld(newPlan(seed), out)
-	w.run()
-	if err := w.history.close(); err != nil {
+func runSeed(seed uint64, out io.Writer) *outcome {
+	var o *outcome
+	var h *history
+	if decides(seed) {
+		f := newFleet(newFleetPlan(seed), out)
+		f.run()
+		h = f.history
+		o = &outcome{faults: f.plan.troubles, plan: f.plan.describe(), start: f.start, steps: f.steps, wrong: f.judge.wrong, judge: f.judge}
+	} else {
+		w := newWorld(newPlan(seed), out)
+		w.run()
+		h = w.history
+		o = &outcome{faults: w.plan.faults, plan: w.plan.describe(), start: w.start, steps: w.steps, kinds: w.kinds, wrong: w.oracle.wrong, oracle: w.oracle}
+	}
+	o.seed, o.hash = seed, h.hash
+	if err := h.close(); err != nil {
 		panic(err)
 	}
-	return w
+	return o
 }
 
 // TestSeeds runs seed after seed, on all processors, and fails with the first that shows
@@ -53,41 +78,33 @@ func TestSeeds(t *testing.T) {
 		}
 	}
 	began := time.Now()
-	var windows coverage
-	var next, made, seeds, offered, unused, wrong atomic.Int64
+	var seen coverage
+	var next, made, seeds, wrong atomic.Int64
 	var all sync.WaitGroup
-	next.Store(int64(*flagFrom) - 1)
 	for range runtime.GOMAXPROCS(0) {
 		all.Go(func() {
 			for made.Load() < steps && time.Now().Before(until) && (*flagOn || !t.Failed()) {
-				seed := uint64(next.Add(1))
-				w := runSeed(seed, nil)
-				made.Add(w.steps)
+				seed := *flagFrom + *flagEvery*uint64(next.Add(1)-1)
+				o := runSeed(seed, nil)
+				made.Add(o.steps)
 				seeds.Add(1)
-				windows.add(w.oracle)
-				offered.Add(w.oracle.offered)
-				unused.Add(w.oracle.unused)
-				if w.oracle.wrong != nil && wrong.Add(1) <= 20 {
-					report(t, w)
+				seen.add(o)
+				if o.wrong != nil && wrong.Add(1) <= 20 {
+					report(t, o)
 				}
 			}
 		})
 	}
 	all.Wait()
-	t.Logf("windows of exact limits: %d, spent in full: %d, with a fault meanwhile: %d, of these spent in full: %d, excused: %d",
-		windows.all.Load(), windows.spent.Load(), windows.faulty.Load(), windows.both.Load(), windows.excused.Load())
-	if n := offered.Load(); n > 0 {
-		t.Logf("exact limits in good health: %d of %d units were left unused (%.3f %%)", unused.Load(), n, 100*float64(unused.Load())/float64(n))
-	}
+	seen.log(t)
 	d := time.Since(began)
 	t.Logf("%d steps of %d seeds in %v: %.0f steps a second", made.Load(), seeds.Load(), d.Round(time.Millisecond), float64(made.Load())/d.Seconds())
 }
 
-// report fails a test with what is wrong in a world, and how to see it again.
-func report(t *testing.T, w *world) {
-	v := w.oracle.wrong
+// report fails a test with what is wrong, and how to see it again.
+func report(t *testing.T, o *outcome) {
 	t.Errorf("seed %d (faults: %v), at %s: %v\nreplay: go test ./sim/faults -run TestSeeds -faults.seed=%d -faults.history=/tmp/history.txt",
-		w.plan.seed, w.plan.faults, w.show(v.at), v, w.plan.seed)
+		o.seed, o.faults, showSince(o.start, o.wrong.at), o.wrong, o.seed)
 }
 
 func replay(t *testing.T) {
@@ -100,11 +117,11 @@ func replay(t *testing.T) {
 		defer f.Close()
 		out = f
 	}
-	w := runSeed(*flagSeed, out)
-	t.Logf("plan: %s", w.plan.describe())
-	t.Logf("%d steps (%v), history %x", w.steps, w.kinds, w.history.hash)
-	if w.oracle.wrong != nil {
-		report(t, w)
+	o := runSeed(*flagSeed, out)
+	t.Logf("plan: %s", o.plan)
+	t.Logf("%d steps (%v), history %x", o.steps, o.kinds, o.hash)
+	if o.wrong != nil {
+		report(t, o)
 	}
 }
 
@@ -121,43 +138,14 @@ func (p *plan) describe() string {
 
 // TestReplay shows that a seed is the same history each time.
 func TestReplay(t *testing.T) {
-	last := uint64(8)
+	seeds := []uint64{1, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20}
 	if race {
-		last = 2
+		seeds = []uint64{1, 2, 5}
 	}
-	for seed := uint64(1); seed <= last; seed++ {
+	for _, seed := range seeds {
 		a, b := runSeed(seed, nil), runSeed(seed, io.Discard)
-		if a.history.hash != b.history.hash || a.steps != b.steps {
-			t.Errorf("seed %d: history %x of %d steps, then %x of %d", seed, a.history.hash, a.steps, b.history.hash, b.steps)
-		}
-	}
-}
-
-// A coverage counts windows of exact limits: what the oracle looked at.
-type coverage struct{ all, spent, faulty, both, excused atomic.Int64 }
-
-func (v *coverage) add(o *oracle) {
-	for _, ts := range o.tallies {
-		for _, t := range ts {
-			if !t.exact || t.algorithm != limiter.FixedWindow {
-				continue
-			}
-			for _, c := range t.cells {
-				spent := c.limit > 0 && c.sum >= c.limit-c.limit/100-1
-				v.all.Add(1)
-				if spent {
-					v.spent.Add(1)
-				}
-				if c.faulty {
-					v.faulty.Add(1)
-				}
-				if c.faulty && spent && !c.lax {
-					v.both.Add(1)
-				}
-				if c.excuse > 0 {
-					v.excused.Add(1)
-				}
-			}
+		if a.hash != b.hash || a.steps != b.steps {
+			t.Errorf("seed %d: history %x of %d steps, then %x of %d", seed, a.hash, a.steps, b.hash, b.steps)
 		}
 	}
 }

@@ -55,6 +55,7 @@ type cell struct {
 type stake struct {
 	run    *run
 	spent  int64  // net
+	last   int64  // when it spent something last
 	rights int64  // up to which it may spend
 	told   int64  // of spent, what it asserted last
 	until  int64  // the true time at which rights to a bucket lapse

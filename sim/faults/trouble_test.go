@@ -188,7 +188,12 @@ func (w *world) strikeServer(f fault) {
 	case lag:
 		s := w.servers[w.chance.IntN(len(w.servers))]
 		if s.lag == w.net.usual {
-			w.during(w.last(second, 20*second), func() { s.lag = w.chance.spread(2*w.net.usual, second) }, func() { s.lag = w.net.usual })
+			w.during(w.last(second, 20*second), func() { s.lag = w.chance.spread(2*w.net.usual, second) }, func() {
+				s.lag = w.net.usual
+				for _, r := range w.servers {
+					w.begin(max(r.arrives, w.now)) // until it has caught up
+				}
+			})
 		}
 	case hang:
 		s := w.servers[w.chance.IntN(len(w.servers))]
