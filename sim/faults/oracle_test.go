@@ -3,7 +3,6 @@ package faults
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/weir-project/weir/limiter"
 )
