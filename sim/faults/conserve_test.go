@@ -207,40 +207,6 @@ func (o *oracle) leftOver(t *tally) {
 	}
 }
 
-// slide checks that no window, wherever it begins, sees more than the limit.
-func (o *oracle) slide(t *tally) {
-	w := o.world
-	var sum, excuse, limit int64
-	lax := 0
-	first := len(t.cells)
-	for first > 0 && t.cells[first-1].end > w.now-2*t.length-2*second {
-		first--
-	}
-	from := first
-	for i := first; i < len(t.cells); i++ {
-		c := t.cells[i]
-		for t.cells[from].end <= c.end-31*t.width() {
-			sum -= t.cells[from].sum
-			excuse -= t.cells[from].excuse
-			if t.cells[from].lax {
-				lax--
-			}
-			from++
-		}
-		sum, excuse = sum+c.sum, excuse+c.excuse
-		if c.lax {
-			lax++
-		}
-		limit = 0
-		for j := from; j <= i; j++ {
-			limit = max(limit, t.cells[j].limit)
-		}
-		if sum > limit+excuse && lax == 0 {
-			o.fail("I1", "subject %d: %d of %d in the sliding window that ends at %s (excused %d)", t.subject, sum, limit, w.show(c.end), excuse)
-		}
-	}
-}
-
 // end checks what must hold when all has been told.
 func (o *oracle) end() {
 	if o.wrong != nil {

@@ -113,6 +113,11 @@ var mutants = []mutant{
 		"a sliding window grants what its older part has spent", "I1 I2",
 	},
 	{
+		"oldest part forgotten", "limiter/memory/window.go",
+		"left := int64(before)\n", "left := int64(before) - 1\n",
+		"a sliding window grants what the oldest of its parts has spent", "I1 I2",
+	},
+	{
 		"end of a window not told", "limiter/assert.go",
 		"\t\tif all || !t.same(e.told) {\n\t\t\tln.assertTold(e, t)\n\t\t}\n", "",
 		"what was spent last in a window never reaches the store", "I5",

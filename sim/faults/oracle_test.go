@@ -135,8 +135,11 @@ func (o *oracle) admitted(op *op, lost bool) {
 		s.denied = 0
 		o.loses(t, c, s, lost)
 		o.time(op, t, c)
-		if t.algorithm == limiter.SlidingWindow && op.stamp != w.now {
-			c.lax = true // it was stopped: in which sub-bucket it was charged is not known here
+		if t.algorithm == limiter.SlidingWindow {
+			c.lax = c.lax || op.stamp != w.now // it was stopped: in which sub-bucket it was charged is not known here
+			if t.exact {
+				t.slid(op.at.UnixNano(), k.N, k.Limit)
+			}
 		}
 		if t.exact {
 			o.right(op, t, c, s, k, lost)

@@ -24,9 +24,10 @@ type tally struct {
 	counter limiter.Counter
 	named   bool // counter is known
 	spends  []spend
+	fresh   int64 // the earliest that slide has not looked at; zero: there is none
 }
 
-// A spend is what was spent from a bucket, for the sweep at the end.
+// A spend is what was spent from a bucket, for the sweep at the end, or of a sliding window.
 type spend struct {
 	at, n int64
 	limit *limiter.Limit
