@@ -7,6 +7,8 @@ import "time"
 func (ln *lane) take(p *part, b *Batch, a *Assertion, now, slack int64) {
 	e := p.entry
 	switch {
+	case a.Counter != e.counter: // the key is under another limit now
+		return
 	case a.Status == Stale: // it was carried out before, and that answer was lost
 		ln.again(e)
 		return

@@ -56,10 +56,13 @@ func (c *counter) roll(l *Limit, ns int64) {
 			s.spent = min(s.spent, l.depth())
 		}
 	}
-	c.meta = c.meta&^shapeMask | want
 	if c.share != nil {
+		if (c.meta^want)&spanMask != 0 { // rights to come are to another limit's window
+			c.share.nextWindow, c.share.later = 0, 0
+		}
 		c.turn(l, ns, before)
 	}
+	c.meta = c.meta&^shapeMask | want
 }
 
 func (c *counter) ring() *ring { return &c.table.rings[side(c.meta)-1] }
