@@ -64,6 +64,11 @@ func (o *oracle) answered(r *run, b *limiter.Batch, err error) {
 			w.history.printf(w.now, "run %d is answered %s: status=%d sum=%d past=%d granted=%d fenced=%v durable=%v store=%s",
 				r.index, o.told(t, a), a.Status, a.Sum, a.Past, a.Granted, b.Fenced, b.Durable, w.show(b.Now))
 		}
+		if t != nil && a.Status == limiter.Early && t.algorithm == limiter.FixedWindow {
+			// What is spent there counts in the window that holds, since the clock was set back.
+			t.at(b.Now).stake(r).moved = true
+			t.at(r.sharer.Time(r.now()).UnixNano()).stake(r).moved = true
+		}
 		if t == nil || a.Status != limiter.Applied {
 			continue
 		}
