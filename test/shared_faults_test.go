@@ -94,8 +94,10 @@ func TestSharedStoreFails(t *testing.T) {
 	for range rounds {
 		tr.phase("flushed", func() { store.Do(t, "FLUSHALL") })
 		tr.granted(time.Now())
+		tr.toldAgain(store)
 		tr.phase("restarted empty", func() { restart(t, store) })
 		tr.granted(time.Now())
+		tr.toldAgain(store)
 		tr.phase("stopped", func() { store.Hang(); while(); store.Resume() })
 		tr.granted(time.Now())
 		tr.phase("50 ms away", func() { w.worse("latency", `"latency": 50`, while) })
@@ -105,6 +107,15 @@ func TestSharedStoreFails(t *testing.T) {
 		tr.flushedBehind(store)
 	}
 	tr.judge(store)
+}
+
+// toldAgain holds the gateways to having told a store that lost its data, before it grants
+// anything again, also of what nobody asks for.
+func (tr *trial) toldAgain(store *redistest.Server) {
+	tr.t.Helper()
+	if sums := dailySums(tr.t, store); len(sums) != 3 || sums[0] != idleSpent {
+		tr.t.Errorf("%s: the store was told again of %d spent by the day, want %d first", tr.phases[len(tr.phases)-1].name, sums, idleSpent)
+	}
 }
 
 // flushedBehind has the store lose its data behind the back of a gateway that is paused: what it
