@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/weir-project/weir"
+	events "github.com/weir-project/weir/event"
 )
 
 const (
@@ -53,13 +54,38 @@ func (j *judge) agree(r *gate, m *managerNode) {
 		}
 		throttled := slices.ContainsFunc(in, func(d weir.Decision) bool { return d.Key == key })
 		switch {
-		case last.ends < f.now+100*millisecond:
+		case last.ends < f.now+100*millisecond, h != nil && h.decision.Seq < last.decision.Seq && last.decision.Seq <= r.floor[m.issuer]:
 		case throttled && (h == nil || h.decision.Seq != last.decision.Seq):
 			j.fail("I10", "gateway %d has not heard that %s throttles customer %d, decision %d", r.node.id, m.issuer, c, last.decision.Seq)
 		case !throttled && h != nil && h.decision.Throttled && h.ends > h.wall:
 			if wall, mono := h.holds(r); wall && mono {
 				j.fail("I10", "gateway %d has not heard that %s throttles customer %d no longer, decision %d", r.node.id, m.issuer, c, last.decision.Seq)
 			}
+		}
+	}
+}
+
+// told checks that after an answer a gateway knows all that had been decided.
+func (j *judge) told(l *link, r *events.Reply) {
+	g := l.gate
+	for c, key := range j.keys {
+		last := j.last[r.Issuer][key]
+		if last == nil || last.decision.Seq > r.Version || !g.node.read().Before(last.decision.Ends.Add(-l.skew.ahead)) {
+			continue
+		}
+		if g.late[last] || max(l.to.set, g.node.set) > last.at {
+			continue // it seemed to be over, by a clock that was set or not well known
+		}
+		var h *held
+		if i := slices.IndexFunc(g.known[key], func(h *held) bool { return h.decision.Issuer == r.Issuer }); i >= 0 {
+			h = g.known[key][i]
+		}
+		if h != nil && h.decision.Seq < last.decision.Seq && last.decision.Seq <= g.floor[r.Issuer] {
+			continue // it was told that nothing holds, and has then heard something older
+		}
+		if throttled := h != nil && h.decision.Throttled; throttled != last.decision.Throttled {
+			j.fail("I10", "gateway %d has been told all up to %d of %s, and not decision %d, throttled=%v, on customer %d",
+				g.node.id, r.Version, r.Issuer, last.decision.Seq, last.decision.Throttled, c)
 		}
 	}
 }

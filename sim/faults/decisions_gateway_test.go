@@ -28,7 +28,9 @@ type gate struct {
 	links   []*link
 	dirty   bool // something was spent that is not told yet
 	known   map[limiter.Key][]*held
-	met     map[string]bool // issuers that have answered it; false: and have a successor long since
+	late    map[*issued]bool  // when it heard of them: by its clocks, which may have been set since
+	floor   map[string]uint64 // the last decision of an issuer when it was told that there are no others
+	met     map[string]bool   // issuers that have answered it; false: and have a successor long since
 }
 
 // backends are those of all fleets; nobody calls them.
@@ -37,7 +39,7 @@ var backends upstream.Registry
 func (g *gatewayNode) begin() {
 	g.started()
 	f := g.fleet
-	r := &gate{node: g, run: g.run, id: f.chance.Uint64() | 1, known: map[limiter.Key][]*held{}, met: map[string]bool{}}
+	r := &gate{node: g, run: g.run, id: f.chance.Uint64() | 1, known: map[limiter.Key][]*held{}, late: map[*issued]bool{}, floor: map[string]uint64{}, met: map[string]bool{}}
 	var err error
 	r.gateway, err = gateway.New(gateway.Options{
 		Limiter: limiter.New(limiter.Options{MaxKeys: 4096}), Seed: fleetSeed, Targets: &backends,
@@ -160,7 +162,7 @@ func (r *gate) spent() {
 func (r *gate) Events(n uint64, body events.Body) {
 	body = sorted(body)
 	for _, l := range r.links {
-		l.push(parcel{n, body})
+		l.push(parcel{n, r.node.fleet.now, body})
 	}
 }
 

@@ -189,6 +189,7 @@ func (r *gate) put(d *weir.Decision, s *skew) gateway.Verdict {
 	i := slices.IndexFunc(all, func(o *held) bool { return o.decision.Issuer == d.Issuer })
 	switch {
 	case h.wall >= h.ends:
+		r.late[h.issued] = true
 		return gateway.Late
 	case i >= 0 && d.Seq <= all[i].decision.Seq:
 		return gateway.Outdated

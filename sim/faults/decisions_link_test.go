@@ -25,6 +25,7 @@ type link struct {
 	phase                 phase
 	untold                []events.Body // of the restatement
 	began                 bool          // the restatement's first call has been answered
+	lost                  bool          // something was dropped that must be told in a restatement
 	restated              int64
 
 	pending  pendingCall
@@ -39,6 +40,7 @@ type link struct {
 // A parcel is events that wait.
 type parcel struct {
 	n    uint64
+	at   int64 // since when
 	body events.Body
 }
 
@@ -54,6 +56,7 @@ const (
 // A pendingCall has a number, and is made until it is answered; without a number there is none.
 type pendingCall struct {
 	seq             uint64
+	at              int64 // when the first of what it tells came
 	bodies          []events.Body
 	restates, first bool
 }
@@ -67,6 +70,7 @@ type former struct {
 const (
 	callTimeout = 2 * second
 	outlive     = 10 * second // as the uplink has it
+	queueAge    = 3 * second  // how long events wait: far less than in life, so that they are dropped
 )
 
 // push has a parcel wait.
@@ -94,6 +98,7 @@ func (l *link) next() {
 	if l.busy {
 		return
 	}
+	l.expire()
 	if c := &l.pending; c.seq == 0 {
 		switch {
 		case l.phase == telling:
@@ -103,6 +108,7 @@ func (l *link) next() {
 			for _, p := range l.queue {
 				c.bodies = append(c.bodies, p.body)
 			}
+			c.at = l.queue[0].at
 			l.queue = nil
 		}
 		if l.phase == telling || len(c.bodies) > 0 {
@@ -111,6 +117,19 @@ func (l *link) next() {
 		}
 	}
 	l.send()
+}
+
+// expire drops what has waited for too long. What the manager then lacks it is told in a
+// restatement.
+func (l *link) expire() {
+	long := l.gate.node.fleet.now - queueAge
+	all := len(l.queue)
+	l.queue = slices.DeleteFunc(l.queue, func(p parcel) bool { return p.at < long })
+	c := &l.pending
+	l.lost = l.lost || len(l.queue) < all || c.seq != 0 && !c.restates && c.at < long
+	if l.lost && l.phase == joined {
+		l.phase, l.pending = asking, pendingCall{}
+	}
 }
 
 func (l *link) send() {
@@ -180,6 +199,7 @@ func (l *link) take(r *events.Reply) {
 	l.issuer = r.Issuer
 	l.gate.met[r.Issuer] = true
 	l.heed(r)
+	f.judge.told(l, r)
 	l.retire()
 	strange := r.Manager != l.manager && !c.first
 	l.manager, l.version = r.Manager, r.Version
@@ -208,6 +228,7 @@ func (l *link) heed(r *events.Reply) {
 	}
 	if r.All {
 		l.gate.decideAll(r.Issuer, r.Decisions, &l.skew)
+		l.gate.floor[r.Issuer] = r.Version
 		return
 	}
 	for i := range r.Decisions {
@@ -232,7 +253,7 @@ func (l *link) restate() {
 		bodies[i] = sorted(bodies[i])
 	}
 	l.pending = pendingCall{}
-	l.phase, l.untold, l.began = telling, bodies, false
+	l.phase, l.untold, l.began, l.lost = telling, bodies, false, false
 	l.upTo = max(l.upTo, n)
 	l.queue = slices.DeleteFunc(l.queue, func(p parcel) bool { return p.n <= n })
 	wait := int64(0)

@@ -73,9 +73,11 @@ type customer struct {
 	limits []*limiter.Limit
 }
 
-// decides reports whether a seed is that of a fleet that decides: the others are of nodes
+// fleetEvery: each so manyth seed is that of a fleet that decides, the others are of nodes
 // that share counters.
-func decides(seed uint64) bool { return seed%5 == 0 }
+const fleetEvery = 5
+
+func decides(seed uint64) bool { return seed%fleetEvery == 0 }
 
 // newFleetPlan returns the plan of a seed.
 func newFleetPlan(seed uint64) *fleetPlan {
