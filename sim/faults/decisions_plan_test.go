@@ -73,11 +73,9 @@ type customer struct {
 	limits []*limiter.Limit
 }
 
-// fleetEvery: each so manyth seed is that of a fleet that decides, the others are of nodes
+// decides reports whether a seed is that of a fleet that decides: the others are of nodes
 // that share counters.
-const fleetEvery = 5
-
-func decides(seed uint64) bool { return seed%fleetEvery == 0 }
+func decides(seed uint64) bool { return seed%5 == 3 }
 
 // newFleetPlan returns the plan of a seed.
 func newFleetPlan(seed uint64) *fleetPlan {

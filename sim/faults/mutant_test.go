@@ -241,14 +241,14 @@ var violated = regexp.MustCompile(`seed (\d+) \(.*\), at .*?: (I\d+): .*`)
 func (m *mutant) caught(t *testing.T) (invariant string, seed uint64) {
 	t.Helper()
 	binary := m.build(t)
-	from, every := uint64(1), uint64(1)
-	if !strings.HasPrefix(m.file, "limiter/") {
-		from, every = fleetEvery, fleetEvery // no other seed would show it
+	from, of := uint64(1), "fleets"
+	if strings.HasPrefix(m.file, "limiter/") {
+		of = "worlds"
 	}
-	for until := time.Now().Add(timeToCatch); time.Now().Before(until); from = seed + every {
+	for until := time.Now().Add(timeToCatch); time.Now().Before(until); from = seed + 1 {
 		left := time.Until(until).Round(time.Millisecond)
 		cmd := exec.Command(binary, "-test.run=^TestSeeds$", fmt.Sprintf("-faults.for=%v", left),
-			fmt.Sprintf("-faults.from=%d", from), fmt.Sprintf("-faults.every=%d", every))
+			fmt.Sprintf("-faults.from=%d", from), "-faults.of="+of)
 		cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 		out, err := cmd.CombinedOutput()
 		if err == nil {
