@@ -117,7 +117,7 @@ func (ln *lane) takeWindow(p *part, b *Batch, a *Assertion, c *counter, granted,
 	others := max(a.Sum-a.Granted-a.Register, 0)
 	free := l.Count - a.Sum
 	if l.Algorithm == SlidingWindow {
-		if a.Before > 0 {
+		if a.AskPast || a.Want > 0 {
 			e.past.window, e.past.others = a.End, max(a.Past-p.past, 0)
 		}
 		others = addSat(others, e.past.others)
@@ -129,6 +129,7 @@ func (ln *lane) takeWindow(p *part, b *Batch, a *Assertion, c *counter, granted,
 	if c.table.fleet.leases(l) {
 		sh.begins, sh.until = 0, a.End
 		sh.rights = max(sh.rights, a.Register) + granted
+		e.pace.window(a, now)
 		ln.takeGrant(e, b, a, c, granted, free, now)
 		ln.limits.answered(e, now, over, max(c.granted(now, l), 0), p.lag(now))
 		return
@@ -163,6 +164,7 @@ func (ln *lane) takeBucket(p *part, b *Batch, a *Assertion, c *counter, granted,
 	if c.table.fleet.leases(l) {
 		sh.begins, sh.until = 0, addSat(b.Now, leaseTime)
 		sh.rights += granted
+		e.pace.bucket(a, now)
 		ln.takeGrant(e, b, a, c, granted, l.depth()-a.Sum, now)
 		ln.limits.answered(e, now, 0, max(c.granted(now, l), 0), p.lag(now))
 		return
@@ -175,7 +177,12 @@ func (ln *lane) takeBucket(p *part, b *Batch, a *Assertion, c *counter, granted,
 // takeGrant takes note of what was granted, where free are left.
 func (ln *lane) takeGrant(e *entry, b *Batch, a *Assertion, c *counter, granted, free, now int64) {
 	sh := c.share
-	sh.low = max(c.granted(now, e.limit), 0) / lowPart
+	held := max(c.granted(now, e.limit), 0)
+	e.lease.ask = 0
+	if held > 0 {
+		ln.askLeft(e, free, now)
+	}
+	sh.low = held / lowPart
 	if free <= 0 {
 		sh.low = -1 // there is nothing to be had before others give it back
 	}

@@ -113,10 +113,18 @@ func keep(l *Limit) int64 {
 	return k
 }
 
+// countBefore returns how many windows of l before one count with it.
+func countBefore(l *Limit) int {
+	if l.Algorithm == SlidingWindow {
+		return ringSize - 1
+	}
+	return 0
+}
+
 // assertTold asserts again the register of a window that is over.
 func (ln *lane) assertTold(e *entry, t told) {
 	ln.tell(e, ended, 0, Assertion{
-		Register: t.register, Limit: e.limit.Count, Begin: t.begin, End: t.window, Keep: keep(e.limit),
+		Register: t.register, Limit: e.limit.Count, Begin: t.begin, End: t.window, Keep: keep(e.limit), Before: countBefore(e.limit),
 	})
 }
 
@@ -134,26 +142,27 @@ func (ln *lane) assertWindow(e *entry, c *counter, news uint8, all bool, local, 
 		ln.assertClosed(e, sh, all, now)
 	}
 	mine := c.mine()
-	a := Assertion{Register: mine, Limit: l.Count, Begin: begin, End: sh.window, Keep: keep(l)}
+	a := Assertion{Register: mine, Limit: l.Count, Begin: begin, End: sh.window, Keep: keep(l), Before: countBefore(l)}
 	leases := c.table.fleet.leases(l)
+	had := e.window == sh.window || e.lease.coming == sh.window // the store may have a register
 	if leases {
 		held := max(sh.rights-mine, 0)
 		free := c.known(l) - held
 		a.Register, a.Want = ln.size(e, c, mine, held, free, local, now)
 		sh.rights = max(a.Register, mine)
-		ln.assertComing(e, c, all, local, now)
+		ln.assertComing(e, c, all, free, local, now)
 		if l.Algorithm == SlidingWindow && (a.Register > mine || sh.nextWindow > sh.window) {
 			ln.hold(e, min(e.lease.due, local+sh.window-now)) // what is not spent by then is given back
 		}
 	}
 	is := told{begin: begin, window: sh.window, register: a.Register, spent: mine}
-	doubt := news&stale != 0 || leases && sh.rights > mine && now-sh.seen >= refresh || !leases && e.pace.asks
+	doubt := news&stale != 0 || leases && (e.lease.asks(local) || now-sh.seen >= refresh) && sh.rights > mine || !leases && e.pace.asks
 	e.pace.asks = false
 	if !all && a.Want == 0 && is.same(e.told) && !doubt {
 		return
 	}
-	if a.Want == 0 && a.Register == 0 && e.window != sh.window && leases {
-		return // it has nothing there, and never had
+	if a.Want == 0 && a.Register == 0 && !had && leases {
+		return
 	}
 	e.told, e.gone = is, addSat(local+sh.window-now, a.Keep)
 	p := ln.tell(e, current, mine, a)
@@ -209,10 +218,13 @@ func (ln *lane) assertBuckets(e *entry, c *counter, all bool) {
 	for b := from; b < r.head; b++ {
 		n := r.buckets[b&(ringSize-1)]
 		t := told{begin: b * r.width, window: (b + 1) * r.width, register: n, spent: n}
-		if t.same(e.told) || t.register == 0 && t.window != e.window {
+		if t.same(e.told) || t.register == 0 && t.window != e.window && t.window != e.lease.coming {
 			continue
 		}
 		ln.assertTold(e, t)
+		if t.window == e.told.window {
+			e.told = t
+		}
 	}
 }
 
@@ -232,7 +244,7 @@ func (ln *lane) askPast(e *entry, c *counter, p *part, now int64) {
 	if e.past.window == a.End && e.past.sure && a.Want == 0 {
 		return
 	}
-	a.Before = ringSize - 1
+	a.AskPast = true
 	p.past = c.slot.spent - c.mine()
 	if c.share.nextWindow > c.share.window {
 		p.past += c.share.next
@@ -269,7 +281,7 @@ func (ln *lane) assertBucket(e *entry, c *counter, news uint8, all bool, local, 
 		a.Register = e.base + sh.rights
 		renew = a.Held > 0 && now >= sh.until-leaseTime/2
 	}
-	doubt := news&stale != 0 || !leases && e.pace.asks
+	doubt := news&stale != 0 || leases && e.lease.asks(local) && sh.rights > mine || !leases && e.pace.asks
 	e.pace.asks = false
 	if !all && !first && a.Want == 0 && !renew && a.Register == e.register && !doubt {
 		return

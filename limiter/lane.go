@@ -150,7 +150,7 @@ func (ln *lane) under(e *entry, l *Limit) {
 		binary.BigEndian.PutUint64(e.counter[:8], uint64(e.key))
 		binary.BigEndian.PutUint64(e.counter[8:], shapeID(l))
 		e.told, e.closed, e.sure, e.past, e.pace = told{}, told{}, 0, past{}, pace{}
-		e.base, e.lease.coming = 0, 0
+		e.base, e.lease.coming, e.lease.ask = 0, 0, 0
 	}
 	e.limit = l
 }

@@ -9,9 +9,10 @@ import (
 // A lease is what a lane knows of the rights that a node holds under an Exact limit.
 //
 // A node holds what it is likely to spend in a while: a twentieth of the window or
-// so. It asks for more before that is spent, and gives back what it doesn't need, so that
-// towards the end of a limit, where there is no more to be had, rights go
-// to those who spend them.
+// so, and no larger part of what is left than the store grants at a time. It asks for more
+// before that is spent, and gives back what it doesn't need, so that towards the end of a
+// limit, where there is no more to be had, rights go to those who spend them: it
+// learns that the end is near as a node does that shares without rights, see pace.
 type lease struct {
 	rate   float64 // what is asked for in a second, of late
 	looked int64   // when that was last found out; zero: never
@@ -19,6 +20,7 @@ type lease struct {
 	dry    int64   // for how long nothing was asked for after the last refusal
 	has    int64   // rights that the node had left when the store last answered
 	coming int64   // the window for which rights were asked for before it began
+	ask    int64   // local time at which to ask what is left, while rights are held; zero: none
 
 	due   int64 // local time at which it is looked at again
 	place int   // in the lane's holders plus one; zero: it is not there
@@ -78,11 +80,9 @@ func (ln *lane) size(e *entry, c *counter, mine, held, free, local, now int64) (
 	if expected := e.lease.rate * float64(span) / 1e9; expected > least {
 		need = max(int64(math.Ceil(expected)), short)
 	}
-	if free <= 0 { // others may lack what this node does not need at once
-		soon := ln.sharer.o.Interval + 2*time.Duration(ln.sharer.trip.Load())
-		need = max(int64(e.lease.rate*soon.Seconds()), short)
-	}
-	need = min(need, l.depth())
+	// Others may lack what this node does not spend while it could ask for it.
+	soon := int64(e.lease.rate * 2 * float64(ln.sharer.trip.Load()) / 1e9)
+	need = min(need, max(c.table.fleet.part(free), soon, short), l.depth())
 	if ln.sharer.closing.Load() {
 		need = 0
 	}
@@ -99,6 +99,9 @@ func (ln *lane) size(e *entry, c *counter, mine, held, free, local, now int64) (
 		ln.hold(e, local+int64(ln.sharer.o.Interval))
 	case rights > mine || want > 0 || e.isWanted():
 		ln.hold(e, local+min(max(span/2, int64(25*time.Millisecond)), int64(500*time.Millisecond)))
+		if e.lease.ask > local {
+			ln.holdUntil(e, e.lease.ask)
+		}
 	}
 	return rights, want
 }
@@ -131,11 +134,11 @@ func (le *lease) look(sh *share, now int64) {
 
 // assertComing asks for rights in the next window or sub-bucket, shortly before it
 // begins: so the requests that come then do not all wait for the store at once.
-func (ln *lane) assertComing(e *entry, c *counter, all bool, local, now int64) {
+func (ln *lane) assertComing(e *entry, c *counter, all bool, free, local, now int64) {
 	l, sh := e.limit, c.share
-	a := Assertion{Limit: l.Count, Begin: sh.window, Keep: keep(l)}
+	a := Assertion{Limit: l.Count, Begin: sh.window, Keep: keep(l), Before: countBefore(l)}
 	if l.Algorithm == SlidingWindow {
-		a.End, a.Before = sh.window+c.ring().width, ringSize-1
+		a.End = sh.window + c.ring().width
 	} else {
 		_, a.End = l.Window.bounds(sh.window)
 	}
@@ -147,22 +150,23 @@ func (ln *lane) assertComing(e *entry, c *counter, all bool, local, now int64) {
 		}
 		return
 	}
-	need := int64(math.Ceil(e.lease.rate * float64(ahead(l)) / 1e9))
-	if !e.isWanted() || ln.sharer.closing.Load() {
+	need := min(int64(math.Ceil(e.lease.rate*float64(ahead(l))/1e9)), l.Count)
+	if l.Algorithm == SlidingWindow { // what is in the next sub-bucket is of what is left
+		need = min(need, c.table.fleet.part(free))
+	}
+	if need <= 0 || !e.isWanted() || ln.sharer.closing.Load() {
 		return
 	}
 	// Not all nodes at the same time.
 	lead := min(max((end-sh.window)/10, int64(20*time.Millisecond)), int64(500*time.Millisecond), (end-sh.window)/2)
 	lead = lead/2 + lead/2*int64((e.key.hash()^ln.sharer.o.Node)%64)/64
 	if now < sh.window-lead {
-		if at := local + sh.window - lead - now; at < e.lease.due {
-			ln.hold(e, at)
-		}
+		ln.holdUntil(e, local+sh.window-lead-now)
 		return
 	}
 	if e.lease.coming != end {
 		e.lease.coming = end
-		a.Want = min(need, l.Count)
+		a.Want = need
 		ln.tell(e, coming, 0, a)
 	}
 }
@@ -174,6 +178,13 @@ func (ln *lane) hold(e *entry, due int64) {
 		heap.Push(&ln.holders, e)
 	} else {
 		heap.Fix(&ln.holders, e.lease.place-1)
+	}
+}
+
+// holdUntil has an entry looked at again at a local time, if not before.
+func (ln *lane) holdUntil(e *entry, due int64) {
+	if due > 0 && (e.lease.place == 0 || due < e.lease.due) {
+		ln.hold(e, due)
 	}
 }
 

@@ -1,5 +1,7 @@
 package limiter
 
+import "time"
+
 // A pace is how fast all nodes together spend a limit that is shared without rights. A
 // node hears of the others when it tells something itself. Where it seldom does, it
 // asks besides, the sooner the sooner the limit will be spent: when half of what is
@@ -46,6 +48,37 @@ func (p *pace) learn(n float64, now int64) {
 	}
 }
 
+// half is in what time half of n will be spent, but at least in an interval.
+func (p *pace) half(n int64, interval time.Duration) int64 {
+	return max(int64(min(float64(n)/p.rate/2*1e9, 1e18)), int64(interval))
+}
+
+// askLeft has the store asked what is left, of an entry under which rights are held: when
+// half of the free that are left may be spent.
+func (ln *lane) askLeft(e *entry, free, now int64) {
+	p := &e.pace
+	e.lease.ask = 0
+	if free <= 0 {
+		ln.holdUntil(e, ln.now+int64(ln.sharer.o.Interval)) // what is not needed by then is given back
+	}
+	if free <= 0 || p.rate <= 0 {
+		return
+	}
+	if in := p.half(free, ln.sharer.o.Interval); in < e.limit.Window.usual() && (e.limit.Algorithm != FixedWindow || in < e.window-now) {
+		e.lease.ask = ln.now + in
+		ln.holdUntil(e, e.lease.ask)
+	}
+}
+
+// asks reports, once, that it is time to ask what is left, at a local time.
+func (le *lease) asks(local int64) bool {
+	if le.ask == 0 || local < le.ask {
+		return false
+	}
+	le.ask = 0
+	return true
+}
+
 // askAgain has an entry asked for again in time, while it is in use; free are left.
 func (ln *lane) askAgain(e *entry, free, now int64) {
 	const longest = int64(60e9)
@@ -53,19 +86,18 @@ func (ln *lane) askAgain(e *entry, free, now int64) {
 	if ln.sharer.limiter.fleet.sharing != Checks || now-p.used > min(max(length, 1e9), longest) || p.rate <= 0 {
 		return
 	}
-	interval := int64(ln.sharer.o.Interval)
-	half := func(n int64) int64 { return max(int64(min(float64(n)/p.rate/2*1e9, 1e18)), interval) }
-	in := half(free)
+	interval := ln.sharer.o.Interval
+	in := p.half(free, interval)
 	if e.limit.Algorithm == FixedWindow {
 		left := e.window - now
 		if free <= 0 || in > left { // nothing can be said before the next window
-			in = max(left, 0) + half(e.limit.Count)
+			in = max(left, 0) + p.half(e.limit.Count, interval)
 			if in-left > length {
 				return
 			}
 		}
 	} else if free <= 0 {
-		in = max(length/ringSize, 2*interval)
+		in = max(length/ringSize, 2*int64(interval))
 	}
 	if in <= length+longest {
 		ln.hold(e, ln.now+in)

@@ -80,6 +80,9 @@ func (f *fleet) among(n int64) int64 {
 	return (n-1)/nodes + 1
 }
 
+// part returns what one node may keep of free.
+func (f *fleet) part(free int64) int64 { return max(free, 0) / (2 * max(f.nodes.Load(), 1)) }
+
 // early returns how much of free a node may spend and not tell at once.
 func (f *fleet) early(free int64) int64 {
 	return max(free/(earlyPart*max(f.nodes.Load(), 1)), 1)

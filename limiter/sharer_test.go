@@ -21,12 +21,20 @@ type fleet struct {
 	now   time.Time
 	trip  time.Duration
 	down  bool // the store does not answer
+	forms map[limiter.Counter]form
+}
+
+// A form is what windows of a counter have in common, of which some before count.
+type form struct {
+	before int
+	length int64
 }
 
 type fleetNode struct {
 	limiter *limiter.Limiter
 	sharer  *limiter.Sharer
 	ahead   time.Duration // of the node's clock
+	heard   time.Time     // when the store last answered
 	calls   []*call       // under way, by lane
 }
 
@@ -39,7 +47,7 @@ type call struct {
 }
 
 func newFleet(t *testing.T, n int, o limiter.SharerOptions, sharing limiter.Sharing, ahead ...time.Duration) *fleet {
-	f := &fleet{t: t, store: memory.New(memory.Options{}), now: midday.Add(-5 * time.Second), trip: 400 * time.Microsecond}
+	f := &fleet{t: t, store: memory.New(memory.Options{}), now: midday.Add(-5 * time.Second), trip: 400 * time.Microsecond, forms: map[limiter.Counter]form{}}
 	for i := range n {
 		f.join(uint64(i+1), o, sharing)
 		if i < len(ahead) {
@@ -93,13 +101,29 @@ func (f *fleet) drive(n *fleetNode) {
 			if f.down {
 				c.err, c.back = memoryDown, f.now.Add(80*time.Millisecond)
 			} else {
+				f.look(c.batch)
 				f.store.Apply(f.now.UnixNano(), c.batch)
 			}
 		}
 		if c.served && !f.now.Before(c.back) {
-			n.calls[lane] = nil
+			n.calls[lane], n.heard = nil, f.now
 			n.sharer.Done(lane, local, c.batch, c.err)
 		}
+	}
+}
+
+// look fails the test if windows of a counter differ: see [limiter.Assertion].
+func (f *fleet) look(b *limiter.Batch) {
+	for _, a := range b.Assertions {
+		is := form{a.Before, 0}
+		if a.Before > 0 {
+			is.length = a.End - a.Begin
+		}
+		was, known := f.forms[a.Counter]
+		if known && was != is || a.Before > 0 && a.End%is.length != 0 {
+			f.t.Fatalf("a window of %d ns to %d with %d before follows those of %+v", is.length, a.End, a.Before, was)
+		}
+		f.forms[a.Counter] = is
 	}
 }
 

@@ -80,10 +80,13 @@ type Assertion struct {
 	// Keep is for how long after End the window is kept, in nanoseconds: so long it can still
 	// be asserted and asked.
 	Keep int64
-	// Before is how many windows before this one, as long as it, count as well. If it
-	// is not zero, Past is told, and the window after this one counts too: of that, rights
-	// may have been granted before it began.
+	// Before is how many windows before this one count as well. Where it is not zero, the
+	// window after this one does too: of that, rights may have been granted before it began. All
+	// windows of a counter have the same Before, and where it is not zero they are as long
+	// as each other, and one follows the other.
 	Before int
+	// AskPast asks for Past. It need not be set where Want is above zero.
+	AskPast bool
 
 	// Rate units flow into a bucket in Period nanoseconds; Rate is at least one.
 	Rate, Period int64
@@ -103,7 +106,7 @@ type Assertion struct {
 	Sum int64
 	// Past is the sum of the registers of the Before windows before and of the window
 	// after; but of the first and the last of these, which do not count together, only
-	// the larger.
+	// the larger. Zero where it was not asked for.
 	Past int64
 	// Granted is what was granted, from zero to Want; always zero where Stale, and
 	// of windows that are over.

@@ -97,7 +97,7 @@ func (d *dice) window(a *limiter.Assertion, now int64) {
 		}
 	}
 	if a.Counter[3]%8 > 0 {
-		a.Before = 1 + d.IntN(7)
+		a.Before, a.AskPast = 1+int(a.Counter[3])%7, d.IntN(3) > 0
 	}
 }
 

@@ -174,7 +174,7 @@ func (b *bench) windowCase(c windowCase) {
 		begin := base + s.window*hour
 		got := b.one(uint64(s.node), limiter.Assertion{
 			Counter: counter, Seq: uint64(s.seq), Register: s.register, Want: s.want, Limit: s.limit,
-			Begin: begin, End: begin + hour, Keep: 3 * hour, Before: s.before,
+			Begin: begin, End: begin + hour, Keep: 3 * hour, Before: s.before, AskPast: true,
 		})
 		if got.Status != s.status || got.Sum != s.sum || got.Past != s.past || got.Granted != s.granted {
 			b.t.Fatalf("step %d: answered status %d, sum %d, past %d, granted %d; want %d, %d, %d, %d",
@@ -228,7 +228,7 @@ func (b *bench) testSliding() {
 		spent[i]++
 		a := b.one(1, limiter.Assertion{
 			Counter: counter, Seq: 1 + uint64(spent[i]), Register: spent[i] + i, Limit: 100,
-			Begin: end - length, End: end, Keep: hour, Before: before,
+			Begin: end - length, End: end, Keep: hour, Before: before, AskPast: true,
 		})
 		var want int64
 		for k := i - before; k < i; k++ {

@@ -203,6 +203,7 @@ func TestPastIsForgotten(t *testing.T) {
 	s.Apply(begin, ask(1, 1, 5, 0))
 	next := ask(1, 1, 1, 0)
 	next.Assertions[0].Begin, next.Assertions[0].End, next.Assertions[0].Before = end, end+60*second, 1<<40
+	next.Assertions[0].AskPast = true
 	for _, row := range []struct{ at, want int64 }{{end + 30*second - 1, 5}, {end + 30*second, 0}} {
 		next.Assertions[0].Seq++
 		s.Apply(row.at, next)

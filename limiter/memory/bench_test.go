@@ -15,7 +15,7 @@ func BenchmarkApply(b *testing.B) {
 		a    limiter.Assertion
 	}{
 		{"window", limiter.Assertion{Limit: 1e9, Keep: int64(time.Minute), End: 1}},
-		{"sliding", limiter.Assertion{Limit: 1e9, Keep: int64(time.Minute), End: 1, Before: 31}},
+		{"sliding", limiter.Assertion{Limit: 1e9, Keep: int64(time.Minute), End: 1, Before: 31, AskPast: true}},
 		{"bucket", limiter.Assertion{Limit: 1e9, Rate: 1000, Period: int64(time.Second), Lease: int64(time.Second)}},
 	} {
 		b.Run(bench.name, func(b *testing.B) {

@@ -15,12 +15,8 @@ func (s *Store) window(now int64, b *limiter.Batch, a *limiter.Assertion) {
 		return
 	}
 	c := s.counters[a.Counter]
-	if a.Past = c.past(now, a.End, length, a.Before); a.Before > 0 {
-		// No window holds the first and the one after this.
-		if next := s.sumOf(now, c, a.End+length); next > 0 {
-			first := s.sumOf(now, c, a.End-int64(a.Before)*length)
-			a.Past = min(a.Past+max(next-first, 0), most)
-		}
+	if a.AskPast || a.Want > 0 {
+		a.Past = s.past(now, c, a)
 	}
 	r := s.find(now, c, a.End)
 	if r == nil && a.Seq > 0 {
@@ -45,6 +41,19 @@ func (s *Store) window(now int64, b *limiter.Batch, a *limiter.Assertion) {
 	a.Sum = r.sum
 }
 
+// past returns what counts beside the window of an assertion.
+func (s *Store) past(now int64, c *counter, a *limiter.Assertion) int64 {
+	length := a.End - a.Begin
+	sum := c.before(now, a.End, length, a.Before)
+	if a.Before > 0 { // no window holds the first and the one after this
+		if next := s.sumOf(now, c, a.End+length); next > 0 {
+			first := s.sumOf(now, c, a.End-int64(a.Before)*length)
+			sum = min(sum+max(next-first, 0), most)
+		}
+	}
+	return sum
+}
+
 // sumOf returns the sum of the window of c that ends at end.
 func (s *Store) sumOf(now int64, c *counter, end int64) int64 {
 	if r := s.find(now, c, end); r != nil {
@@ -53,9 +62,9 @@ func (s *Store) sumOf(now int64, c *counter, end int64) int64 {
 	return 0
 }
 
-// past returns the sum of so many windows before the one that ends at end, all as long
+// before returns the sum of so many windows before the one that ends at end, all as long
 // as it. c may be nil.
-func (c *counter) past(now, end, length int64, before int) int64 {
+func (c *counter) before(now, end, length int64, before int) int64 {
 	var sum int64
 	left := int64(before)
 	if left <= 0 {

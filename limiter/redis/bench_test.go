@@ -27,7 +27,7 @@ func BenchmarkShare(b *testing.B) {
 			}
 		}
 		b.Run("sliding window/batch 256/3 nodes", func(b *testing.B) {
-			benchmark(b, valkey, 256, 3, func(a *limiter.Assertion) { a.Before = 31 })
+			benchmark(b, valkey, 256, 3, func(a *limiter.Assertion) { a.Before, a.AskPast = 31, true })
 		})
 		b.Run("token bucket/batch 256/3 nodes", func(b *testing.B) {
 			benchmark(b, valkey, 256, 3, func(a *limiter.Assertion) {

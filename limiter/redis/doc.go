@@ -23,7 +23,7 @@
 //
 //	w <end 8>                  a hash of the windows that end then. Its fields are counters:
 //	                           of each the sum, and 23 bytes for each node
-//	s <width 8> <number/64>    a hash of what slides: of each counter the sums of 64 windows
+//	s <width 8> <number/8>     a hash of what slides: of each counter the sums of 8 windows
 //	b <counter 16>             a bucket: its state, and 39 bytes for each node
 //	epoch, nodes, hashes       whose data this is, which nodes live, and until when
 //	                           hashes are kept

@@ -27,7 +27,8 @@ const (
 //
 //	node 8, epoch that a new one would be 8, beat 1, fence 8, life 8,
 //	number of shapes 2, windows 2, buckets 2
-//	shapes:  earliest 8, close 8, late 8, expires 6, before 2, number 7, width 8, end 8
+//	shapes:  earliest 8, close 8, late 8, expires 6, before 2, number 7,
+//	         asks for the past 1, width 8, end 8
 //	windows: counter 16, shape 2, seq 8, register 7, want 7, limit 7
 //	buckets: counter 16, seq 8, register 7, want 7, limit 7, rate 7, period 8,
 //	         held 7, lease 7+2, missing 7
@@ -47,6 +48,7 @@ type request struct {
 type shape struct {
 	begin, end, keep int64
 	before           int
+	asks             bool
 }
 
 // write makes r the request that carries out some assertions of b, from the first
@@ -92,7 +94,7 @@ func (r *request) window(a *limiter.Assertion) {
 
 // shape returns the number of a window's shape, counted from one.
 func (r *request) shape(a *limiter.Assertion) uint16 {
-	s := shape{a.Begin, a.End, max(a.Keep, 0), max(a.Before, 0)}
+	s := shape{a.Begin, a.End, max(a.Keep, 0), max(a.Before, 0), a.AskPast || a.Want > 0}
 	for i, known := range slices.Backward(r.known) {
 		if known == s {
 			return uint16(i + 1)
@@ -110,6 +112,10 @@ func (r *request) shape(a *limiter.Assertion) uint16 {
 	t = appendLow(t, uint64(min((over-1)/int64(time.Millisecond)+1, longest)), 6)
 	t = binary.LittleEndian.AppendUint16(t, uint16(s.before))
 	t = appendUnits(t, s.end/width) // numbers those of one width
+	t = append(t, 0)
+	if s.asks {
+		t[len(t)-1] = 1
+	}
 	t = binary.BigEndian.AppendUint64(t, uint64(width))
 	r.shapes = binary.BigEndian.AppendUint64(t, uint64(s.end))
 	return uint16(len(r.known))

@@ -7,7 +7,7 @@ local find, sub, format, concat = string.find, string.sub, string.format, table.
 local floor, min, max = math.floor, math.min, math.max
 local APPLIED, STALE, LATE, EARLY = 1, 2, 3, 4
 local MOST, DAY, MINUTE, SILENCE = 9007199254740992, '86400000', 60000000, 600000000
-local FILLER, NONE = string.rep(' ', 65), string.rep('\0', 448)
+local FILLER, NONE = string.rep(' ', 65), string.rep('\0', 56)
 
 local prefix, batch = ARGV[1], ARGV[2]
 local node, candidate, beat, fence, life, shapes, windows, buckets, at = unpack('<c8c8BI8I8I2I2I2', batch)
@@ -112,7 +112,7 @@ local function save(key, fields, expires)
 end
 
 -- The sums of the windows of a limit that slides are kept once more, all in one
--- place, by their numbers: 64 windows that follow each other are a stretch. stretch
+-- place, by their numbers: 8 windows that follow each other are a stretch. stretch
 -- returns what is known of one.
 local stretches = {}
 local function stretch(width, number)
@@ -129,7 +129,7 @@ end
 -- whether they grant, the hash of their records and until when it is kept, how many
 -- before them count, and their number.
 local function shape()
-  local first, close, late, expires, before, number, width, ends, after = unpack('<i8i8i8I6I2I7c8c8', batch, at)
+  local first, close, late, expires, before, number, asks, width, ends, after = unpack('<i8i8i8I6I2I7Bc8c8', batch, at)
   at = after
   local s = { key = prefix .. 'w' .. ends, expires = expires, before = before, number = number, grants = now < close and not fenced,
     counters = {}, windows = 0, fields = {}, changes = 0 }
@@ -139,8 +139,11 @@ local function shape()
     s.status = EARLY
   end
   if before > 0 and not s.status then
-    s.first = floor((number - before) / 64)
-    for i = s.first, floor((number + 1) / 64) do
+    s.first, s.last = floor(number / 8), floor(number / 8)
+    if asks == 1 then
+      s.asks, s.first, s.last = true, floor((number - before) / 8), floor((number + 1) / 8)
+    end
+    for i = s.first, s.last do
       s[i] = stretch(width, i)
     end
   end
@@ -168,17 +171,17 @@ end
 -- and of the first only the larger, since no window holds both.
 local function past(counter, s)
   local own, sum, first, after = s.number, 0, 0, 0
-  for i = s.first, floor((own + 1) / 64) do
+  for i = s.first, s.last do
     local known = s[i].sums[counter]
     if known then
-      local begin = i * 64
+      local begin = i * 8
       if i == s.first then
         first = unpack('<I7', known, (own - s.before - begin) * 7 + 1)
       end
-      local a, b = max(own - s.before + 1 - begin, 0), min(own - 1 - begin, 63)
+      local a, b = max(own - s.before + 1 - begin, 0), min(own - 1 - begin, 7)
       sum = sum + total(known, a, b - a + 1)
       local k = own + 1 - begin
-      if k >= 0 and k < 64 then
+      if k >= 0 and k < 8 then
         after = unpack('<I7', known, k * 7 + 1)
       end
     end
@@ -188,8 +191,8 @@ end
 
 -- note notes the sum of a counter's window beside those of the others.
 local function note(counter, s, sum)
-  local i = floor(s.number / 64)
-  local t, at = s[i], (s.number - i * 64) * 7
+  local i = floor(s.number / 8)
+  local t, at = s[i], (s.number - i * 8) * 7
   local known = t.sums[counter] or NONE
   t.sums[counter] = sub(known, 1, at) .. pack('<I7', sum) .. sub(known, at + 8)
   t.changed[counter] = true
@@ -206,7 +209,7 @@ local function window(counter, record, s)
     return s.status, 0, 0, 0
   end
   local sum, mine, n, before, old = 0, nil, 1, 0, 0
-  if s.before > 0 then
+  if s.asks then
     before = past(counter, s)
   end
   if record then
@@ -441,7 +444,7 @@ for i = 1, windows do
   s.windows = s.windows + 1
   s.counters[s.windows] = counter
   if s.first then
-    for j = s.first, floor((s.number + 1) / 64) do
+    for j = s.first, s.last do
       local t = s[j]
       if t.sums[counter] == nil then
         t.sums[counter], t.fields[#t.fields + 1] = false, counter
