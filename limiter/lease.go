@@ -80,9 +80,7 @@ func (ln *lane) size(e *entry, c *counter, mine, held, free, local, now int64) (
 	if expected := e.lease.rate * float64(span) / 1e9; expected > least {
 		need = max(int64(math.Ceil(expected)), short)
 	}
-	// Others may lack what this node does not spend while it could ask for it.
-	soon := int64(e.lease.rate * 2 * float64(ln.sharer.trip.Load()) / 1e9)
-	need = min(need, max(c.table.fleet.part(free), soon, short), l.depth())
+	need = min(need, max(ln.reserve(e, c, free), short), l.depth())
 	if ln.sharer.closing.Load() {
 		need = 0
 	}
@@ -105,6 +103,21 @@ func (ln *lane) size(e *entry, c *counter, mine, held, free, local, now int64) (
 	}
 	return rights, want
 }
+
+// reserve is how much a node may keep where free are left: others may lack what it
+// does not spend while it could ask for it.
+func (ln *lane) reserve(e *entry, c *counter, free int64) int64 {
+	trip := ln.sharer.trip.Load()
+	n := max(c.table.fleet.part(free), int64(e.lease.rate*2*float64(trip)/1e9))
+	if n == 0 && free > 0 && trip > patience {
+		return 1
+	}
+	return n
+}
+
+// patience is how long the store may take to answer for a node to rely on it at the edge
+// of a limit: less than requests wait.
+const patience = int64(2 * time.Millisecond)
 
 // least is the demand below which nothing is held: one unit in a hundred times the time
 // for which rights are.
