@@ -186,7 +186,7 @@ func (ln *lane) wait(local int64) time.Duration {
 		until = min(until, ln.due)
 	}
 	if len(ln.holders) > 0 {
-		until = min(until, ln.holders[0].lease.due)
+		until = min(until, ln.holders[0].lease.placed)
 	}
 	if ln.first {
 		until = min(until, ln.sharer.nextBeat())
@@ -263,8 +263,14 @@ func (ln *lane) restate() {
 func (ln *lane) review(local int64) bool {
 	some := false
 	for {
-		if len(ln.holders) == 0 || ln.holders[0].lease.due > local && !ln.sharer.closing.Load() {
+		closing := ln.sharer.closing.Load()
+		if len(ln.holders) == 0 || ln.holders[0].lease.placed > local && !closing {
 			return some
+		}
+		if le := &ln.holders[0].lease; le.due > local && !closing {
+			le.placed = le.due
+			heap.Fix(&ln.holders, 0)
+			continue
 		}
 		e := heap.Pop(&ln.holders).(*entry)
 		e.pace.asks = true

@@ -22,8 +22,9 @@ type lease struct {
 	coming int64   // the window for which rights were asked for before it began
 	ask    int64   // local time at which to ask what is left, while rights are held; zero: none
 
-	due   int64 // local time at which it is looked at again
-	place int   // in the lane's holders plus one; zero: it is not there
+	due    int64 // local time at which it is looked at again
+	placed int64 // due, or what it was when it was placed: then it is seen that there is time
+	place  int   // in the lane's holders plus one; zero: it is not there
 }
 
 const (
@@ -184,13 +185,18 @@ func (ln *lane) assertComing(e *entry, c *counter, all bool, free, local, now in
 	}
 }
 
-// hold has an entry looked at again at a local time.
+// hold has an entry looked at again at a local time. That is mostly put off: then it
+// stays where it is.
 func (ln *lane) hold(e *entry, due int64) {
-	e.lease.due = due
-	if e.lease.place == 0 {
+	le := &e.lease
+	le.due = due
+	switch {
+	case le.place == 0:
+		le.placed = due
 		heap.Push(&ln.holders, e)
-	} else {
-		heap.Fix(&ln.holders, e.lease.place-1)
+	case due < le.placed:
+		le.placed = due
+		heap.Fix(&ln.holders, le.place-1)
 	}
 }
 
@@ -201,11 +207,11 @@ func (ln *lane) holdUntil(e *entry, due int64) {
 	}
 }
 
-// Holders are entries by the time at which they are due: a heap.
+// Holders are entries by the time at which they may be due: a heap.
 type holders []*entry
 
 func (h holders) Len() int           { return len(h) }
-func (h holders) Less(i, j int) bool { return h[i].lease.due < h[j].lease.due }
+func (h holders) Less(i, j int) bool { return h[i].lease.placed < h[j].lease.placed }
 
 func (h holders) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
