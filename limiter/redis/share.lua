@@ -194,7 +194,7 @@ local function note(counter, s, sum)
   local i = floor(s.number / 8)
   local t, at = s[i], (s.number - i * 8) * 7
   local known = t.sums[counter] or NONE
-  t.sums[counter] = sub(known, 1, at) .. pack('<I7', sum) .. sub(known, at + 8)
+  t.sums[counter] = pack('<c0I7c0', sub(known, 1, at), sum, sub(known, at + 8))
   t.changed[counter] = true
   if t.expires < s.expires then
     t.expires = s.expires
@@ -240,9 +240,9 @@ local function window(counter, record, s)
   if n == 1 then
     record = pack('<I7c8I4I4I7', sum, node, low, high, register)
   elseif mine then
-    record = pack('<I7', sum) .. sub(record, 8, mine + 7) .. pack('<I4I4I7', low, high, register) .. sub(record, mine + 23)
+    record = pack('<I7c0I4I4I7c0', sum, sub(record, 8, mine + 7), low, high, register, sub(record, mine + 23))
   else
-    record = pack('<I7', sum) .. sub(record, 8) .. pack('<c8I4I4I7', node, low, high, register)
+    record = pack('<I7c0c8I4I4I7', sum, sub(record, 8), node, low, high, register)
   end
   local i = s.changes
   s.fields[i + 1], s.fields[i + 2], s.changes = counter, record, i + 2
@@ -419,15 +419,15 @@ local function bucket(key, record)
     last = max(last, micros)
   end
   local whole = floor(filled / 1000)
-  local head = pack('<I7I7I2I7I7I7', missing, now + whole, filled - whole * 1000, held, lapse, last)
   -- It is kept for a minute longer than it matters, and then some, so that it is
   -- seldom said again how long.
   local ends = (max(now, last) + missing * period / rate / 1000 + MINUTE) / 1000
   if ends < kept and #record == #entries + 43 then
-    call('SETRANGE', key, '0', head .. pack('<I6', kept) .. entries)
+    call('SETRANGE', key, '0', pack(HEAD, missing, now + whole, filled - whole * 1000, held, lapse, last, kept) .. entries)
   else
     kept = min(floor(ends) + 60000, 9999999999999)
-    call('SET', key, head .. pack('<I6', kept) .. entries, 'PXAT', format('%.0f', kept))
+    call('SET', key, pack(HEAD, missing, now + whole, filled - whole * 1000, held, lapse, last, kept) .. entries,
+      'PXAT', format('%.0f', kept))
   end
   return APPLIED, missing, 0, granted
 end
