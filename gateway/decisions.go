@@ -21,30 +21,54 @@ const (
 	Applied  Verdict = iota
 	Outdated         // an equally new or newer one on its key was there
 	Late             // its window is over
+	Unknown          // its issuer has not told this gateway all that is in force
 	Unusable         // it is about nothing that the gateway can know, or there is no room
 	verdicts = int(Unusable) + 1
 )
 
 // String returns the verdict in a word.
 func (v Verdict) String() string {
-	return [verdicts]string{"applied", "outdated", "late", "unusable"}[v]
+	return [verdicts]string{"applied", "outdated", "late", "unknown", "unusable"}[v]
 }
 
 // Decide takes a decision of a traffic manager into account; skew is by how much
 // the issuer's clock is ahead of this node's. It reports what became of it. A
-// decision is forgotten when its window ends.
+// decision is forgotten when its window ends, by the monotonic clock that now has.
+//
+// What an issuer says is [Unknown] until DecideAll was called for it: whether that
+// was taken back meanwhile is not known, and neither is its clock, nor that it
+// lives. Nothing is missed by that, since DecideAll brings all that is in force. It
+// is late by what the first answer of a run of a traffic manager takes, once.
 func (g *Gateway) Decide(now time.Time, d *weir.Decision, skew time.Duration) Verdict {
-	v := g.decisions.apply(now, d, skew)
-	g.decisions.verdicts[v].Add(1)
-	return v
+	g.decisions.runs.mu.RLock()
+	defer g.decisions.runs.mu.RUnlock()
+	return g.decisions.hear(now, d, skew)
 }
 
 // DecideAll makes ds all the decisions that are in force of those that issuer made.
+//
+// One of ds may be about no key, as [weir.Decision] has no Key and no Text then. It
+// says that ds tells of all up to its Seq: an older decision that comes later is
+// [Outdated], and newer ones that came before stay. The greatest Seq that there is
+// says that the issuer is no more, and will never say anything again.
 func (g *Gateway) DecideAll(now time.Time, issuer string, ds []weir.Decision, skew time.Duration) {
+	d := &g.decisions
+	d.runs.mu.Lock()
+	defer d.runs.mu.Unlock()
+	upTo, marked := d.runs.told(issuer, ds)
 	for i := range ds {
-		g.Decide(now, &ds[i], skew)
+		switch in := &ds[i]; {
+		case isMark(in):
+		case in.Issuer == issuer:
+			d.verdicts[d.apply(now, in, skew)].Add(1)
+		default:
+			d.hear(now, in, skew)
+		}
 	}
-	g.decisions.keep(issuer, ds)
+	if !marked {
+		upTo = math.MaxUint64
+	}
+	d.keep(issuer, ds, upTo)
 }
 
 // maxDecisions bounds the decisions that are kept: about 300 bytes each.
@@ -53,6 +77,7 @@ const maxDecisions = 1 << 20
 // decisions are those in force, by the keys that they are about.
 type decisions struct {
 	seed     limiter.Seed // of the keys of texts
+	runs     runs
 	count    atomic.Int64
 	shards   [64]decisionShard
 	verdicts [verdicts]atomic.Uint64
@@ -73,7 +98,8 @@ const maxIssuers = 8
 // A decided is a decision as it holds on this node.
 type decided struct {
 	weir.Decision
-	begins, ends time.Time      // by this node's clock
+	begins, ends time.Time      // by this node's monotonic clock
+	until        time.Time      // to be remembered: older ones on its key may end later
 	source       *policy.Source // to answer by, where no policy of this node has the limit
 }
 
@@ -107,15 +133,32 @@ func (d *decisions) find(k limiter.Key, now time.Time) *decided {
 	return found
 }
 
-// apply is [Gateway.Decide].
+// hear is [Gateway.Decide]. runs.mu must be held.
+func (d *decisions) hear(now time.Time, in *weir.Decision, skew time.Duration) Verdict {
+	upTo, known := d.runs.upTo(in.Issuer)
+	v := Unknown
+	switch {
+	case !known:
+	case in.Seq <= upTo && in.Ends.Add(-skew).After(now):
+		v = Outdated
+	default:
+		v = d.apply(now, in, skew)
+	}
+	d.verdicts[v].Add(1)
+	return v
+}
+
+// apply puts a decision under its keys.
 func (d *decisions) apply(now time.Time, in *weir.Decision, skew time.Duration) Verdict {
-	e := &decided{Decision: *in, ends: in.Ends.Add(-skew)}
+	// Relative to now, so that the wall clock may be set meanwhile.
+	e := &decided{Decision: *in, ends: now.Add(in.Ends.Add(-skew).Sub(now))}
 	if !in.Begins.IsZero() {
-		e.begins = in.Begins.Add(-skew)
+		e.begins = now.Add(in.Begins.Add(-skew).Sub(now))
 	}
 	if !now.Before(e.ends) {
 		return Late
 	}
+	e.until = e.ends
 	if in.Level != weir.LevelCustom || in.Text == "" {
 		if in.Key == 0 {
 			return Unusable
@@ -156,6 +199,9 @@ func (d *decisions) put(k limiter.Key, e *decided) Verdict {
 	case i >= 0 && !e.Newer(&said[i].Decision):
 		return Outdated
 	case i >= 0:
+		if was := said[i].until; was.After(e.until) {
+			e.until = was
+		}
 		said[i] = e
 	case len(said) == maxIssuers || d.count.Load() >= maxDecisions:
 		return Unusable
@@ -168,19 +214,29 @@ func (d *decisions) put(k limiter.Key, e *decided) Verdict {
 	return Applied
 }
 
-// keep ends the decisions of an issuer that are not among ds.
-func (d *decisions) keep(issuer string, ds []weir.Decision) {
-	in := make(map[limiter.Key]bool, len(ds))
-	for i := range ds {
-		in[ds[i].Key] = true
+// keep ends the decisions of an issuer that are not among ds, up to a number.
+func (d *decisions) keep(issuer string, ds []weir.Decision, upTo uint64) {
+	type name struct {
+		key  limiter.Key
+		text string // of those without a key
 	}
-	d.each(func(e *decided) bool { return e.Issuer != issuer || in[e.Key] })
+	nameOf := func(in *weir.Decision) name {
+		if in.Key != 0 {
+			return name{key: in.Key}
+		}
+		return name{text: in.Text}
+	}
+	in := make(map[name]bool, len(ds))
+	for i := range ds {
+		in[nameOf(&ds[i])] = true
+	}
+	d.each(func(e *decided) bool { return e.Issuer != issuer || e.Seq > upTo || in[nameOf(&e.Decision)] })
 }
 
 // sweep forgets what is over at now.
 func (d *decisions) sweep(now time.Time) {
 	if d.count.Load() > 0 {
-		d.each(func(e *decided) bool { return now.Before(e.ends) })
+		d.each(func(e *decided) bool { return now.Before(e.until) })
 	}
 }
 

@@ -33,6 +33,13 @@ func decisionOn(k limiter.Key, seq uint64) weir.Decision {
 	}
 }
 
+// meet makes traffic managers known that have decided nothing yet.
+func (w *world) meet(issuers ...string) {
+	for _, issuer := range issuers {
+		w.DecideAll(t0, issuer, nil, 0)
+	}
+}
+
 // status returns the status with which x is refused, 0 if it passes.
 func (w *world) status(x *Exchange) int {
 	a := w.Admit(x)
@@ -47,6 +54,7 @@ func (w *world) status(x *Exchange) int {
 // longer, although it has spent nothing here.
 func TestDecide(t *testing.T) {
 	w := newWorld(t)
+	w.meet("tm")
 	menu := func(d time.Duration) *Exchange {
 		x := call("GET", "/pizza/1/menu", "ApiKey", w.production)
 		x.Time = t0.Add(d)
@@ -81,6 +89,7 @@ func TestDecide(t *testing.T) {
 // TestDecideOrder shows that an older decision never replaces a newer one.
 func TestDecideOrder(t *testing.T) {
 	w := newWorld(t)
+	w.meet("tm", "tm2", "tm3")
 	x := call("GET", "/pizza/1/menu", "ApiKey", w.production)
 	k, _ := w.keyOf(t, x, weir.LevelApplication)
 	now := t0.Add(time.Second)
@@ -119,6 +128,7 @@ func TestDecideOrder(t *testing.T) {
 // ahead.
 func TestDecideSkew(t *testing.T) {
 	w := newWorld(t)
+	w.meet("tm")
 	x := call("GET", "/pizza/1/menu", "ApiKey", w.production)
 	k, _ := w.keyOf(t, x, weir.LevelApplication)
 	d := decisionOn(k, 1)
@@ -137,6 +147,7 @@ func TestDecideSkew(t *testing.T) {
 // TestDecideAll replaces what one issuer had said, and leaves what others said.
 func TestDecideAll(t *testing.T) {
 	w := newWorld(t)
+	w.meet("tm0", "tm1")
 	now := t0.Add(time.Second)
 	for i := range 10 {
 		d := decisionOn(limiter.Key(i+1), uint64(i+1))
@@ -167,6 +178,7 @@ func TestDecideAll(t *testing.T) {
 // TestKeyTemplates holds calls to a custom rule that only the traffic manager has.
 func TestKeyTemplates(t *testing.T) {
 	w := newWorld(t)
+	w.meet("tm")
 	x := call("GET", "/pizza/1/menu", "ApiKey", w.production)
 	d := decisionOn(77, 1)
 	d.Level, d.Policy, d.Text = weir.LevelCustom, `no "good"`, "alice@carbon.super:/pizza/1"
@@ -227,6 +239,7 @@ func TestSetDenies(t *testing.T) {
 // TestDecisionsAlongside applies decisions while calls ask for them.
 func TestDecisionsAlongside(t *testing.T) {
 	w := newWorld(t)
+	w.meet("tm")
 	k, _ := w.keyOf(t, call("GET", "/pizza/1/menu", "ApiKey", w.production), weir.LevelApplication)
 	done := make(chan struct{})
 	go func() {
@@ -250,6 +263,7 @@ func BenchmarkBlocked(b *testing.B) {
 	for _, held := range []int{0, 1, 10_000} {
 		b.Run(fmt.Sprint(held), func(b *testing.B) {
 			w := newWorld(b)
+			w.meet("tm")
 			for i := range held {
 				d := decisionOn(limiter.Seed{}.Key(fmt.Sprint(i)), 1)
 				w.Decide(t0, &d, 0)

@@ -63,6 +63,7 @@ func TestRefusedByTemplate(t *testing.T) {
 	w, _ := newTelling(t)
 	d := decisionOn(77, 1)
 	d.Level, d.Policy, d.Text = weir.LevelCustom, "theirs", "alice@carbon.super:/pizza/1"
+	w.meet("tm")
 	w.Decide(t0, &d, 0)
 	if err := w.SetKeyTemplates([]string{"$userId:$apiContext"}); err != nil {
 		t.Fatal(err)

@@ -5,11 +5,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 )
 
 func TestClock(t *testing.T) {
 	var c clock
-	if _, ok := c.ahead(); ok {
+	if _, ok := c.ahead(time.Now()); ok {
 		t.Error("the difference is known before any answer")
 	}
 	t0 := time.Unix(1_700_000_000, 0)
@@ -30,7 +31,7 @@ func TestClock(t *testing.T) {
 		{"no time at all", 5 * time.Second, 0, 0, -time.Minute, -time.Minute, 0},
 	} {
 		read(tt.at, tt.there, tt.back, tt.ahead)
-		if got, ok := c.ahead(); !ok || got != tt.want || c.rtt() != tt.rtt {
+		if got, ok := c.ahead(t0.Add(tt.at)); !ok || got != tt.want || c.rtt() != tt.rtt {
 			t.Errorf("after %s: ahead %v, round trip %v, want %v, %v", tt.what, got, c.rtt(), tt.want, tt.rtt)
 		}
 	}
@@ -57,9 +58,44 @@ func TestClockBound(t *testing.T) {
 			c.read(sent.Add(there).Add(ahead), sent, sent.Add(there+back))
 			best = min(best, there+back)
 		}
-		if got, _ := c.ahead(); (got - ahead).Abs() > best/2+1 {
+		if got, _ := c.ahead(time.Unix(remembered, 0)); (got - ahead).Abs() > best/2+1 {
 			t.Fatalf("seed %d: %v ahead, found %v, shortest round trip %v", seed, ahead, got, best)
 		}
+	}
+}
+
+// setWall returns what the clocks show if somebody has moved the wall clock by whole
+// seconds; t is of [time.Now].
+func setWall(t time.Time, by time.Duration) time.Time {
+	*(*uint64)(unsafe.Pointer(&t)) += uint64(by/time.Second) << 30
+	return t
+}
+
+// TestClockSet shows that our wall clock may be set while and after a manager answers.
+func TestClockSet(t *testing.T) {
+	const sec, rtt = time.Second, 4 * time.Millisecond
+	t0 := time.Now()
+	var c clock
+	for _, tt := range []struct {
+		at, wall time.Duration // of our clocks
+		answered bool
+		ahead    time.Duration // of the manager's clock, which is an hour ahead of our first
+		rtt      time.Duration
+	}{
+		{0, 0, true, time.Hour, rtt},
+		{1 * sec, -600 * sec, false, time.Hour + 600*sec, rtt},
+		{2 * sec, -600 * sec, true, time.Hour + 600*sec, rtt},
+		{3 * sec, 60 * sec, false, time.Hour - 60*sec, rtt},
+	} {
+		if now := t0.Add(tt.at); tt.answered {
+			c.read(now.Round(0).Add(time.Hour+rtt/2), setWall(now, tt.wall), setWall(now.Add(rtt), tt.wall))
+		}
+		if got, _ := c.ahead(setWall(t0.Add(tt.at), tt.wall)); got != tt.ahead || c.rtt() != tt.rtt {
+			t.Errorf("after %v, set by %v: ahead %v, round trip %v, want %v, %v", tt.at, tt.wall, got, c.rtt(), tt.ahead, tt.rtt)
+		}
+	}
+	if c.n != 2 {
+		t.Errorf("%d answers are remembered, want both", c.n)
 	}
 }
 

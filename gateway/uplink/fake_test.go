@@ -333,7 +333,7 @@ func (g *ledger) check(t testing.TB, what string, counted map[string]int) {
 // A heard is the decisions that came.
 type heard struct {
 	mu    sync.Mutex
-	texts []string // "text skew", and "all issuer n"
+	texts []string // "text skew", and "all of issuer up to seq: n, skew"
 }
 
 func (h *heard) decide(d *weir.Decision, skew time.Duration) {
@@ -345,7 +345,11 @@ func (h *heard) decide(d *weir.Decision, skew time.Duration) {
 func (h *heard) decideAll(issuer string, ds []weir.Decision, skew time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.texts = append(h.texts, fmt.Sprintf("all of %s: %d, %v", issuer, len(ds), skew))
+	mark := ds[len(ds)-1]
+	if mark.Issuer != issuer || mark.Key != 0 || mark.Text != "" {
+		mark.Seq = 0
+	}
+	h.texts = append(h.texts, fmt.Sprintf("all of %s up to %d: %d, %v", issuer, mark.Seq, len(ds)-1, skew))
 }
 
 func (h *heard) take() []string {

@@ -48,6 +48,7 @@ type link struct {
 	retired bool   // another link tells its manager: nothing waits
 	upTo    uint64 // number of the last Events that need not be told
 	clock   clock
+	former  []former
 	stats   ManagerStats
 	unsaid  int // events that were dropped, of which the log does not know
 
@@ -65,7 +66,6 @@ type link struct {
 	restated backstop
 	call     call
 	header   event.Header
-	former   []former
 	callSize int
 	failures int // in a row
 	beat     time.Time
@@ -309,6 +309,6 @@ func (l *link) sending(c *call) {
 func (l *link) skew() time.Duration {
 	l.group.mu.Lock()
 	defer l.group.mu.Unlock()
-	ahead, _ := l.clock.ahead()
+	ahead, _ := l.clock.ahead(l.options.Now())
 	return ahead
 }

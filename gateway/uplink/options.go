@@ -101,9 +101,12 @@ type Options struct {
 	// shares none. It goes along and is called like Refused.
 	Sharing func(now time.Time) *event.Sharing
 	// Decide takes a decision; skew is by how much the clock of its issuer is
-	// ahead of ours. DecideAll takes all that are in force of one issuer. Both are
-	// called by several goroutines at once, in order for each manager, and hold up
-	// what goes to that manager until they return.
+	// ahead of ours. DecideAll takes all that are in force of one issuer, before the
+	// first that it makes later; the last of them is about no key, and its Seq says up
+	// to which decision they tell. The greatest Seq that there is says that the issuer
+	// has ended. Decide is called by several goroutines at once, DecideAll by one,
+	// both in order for each manager. They hold up what goes to that manager until
+	// they return.
 	Decide    func(d *weir.Decision, skew time.Duration)
 	DecideAll func(issuer string, ds []weir.Decision, skew time.Duration)
 

@@ -44,6 +44,7 @@ func (l *link) note(now time.Time, x *exchange) {
 func (l *link) noted(now time.Time, x *exchange) time.Duration {
 	l.group.mu.Lock()
 	defer l.group.mu.Unlock()
+	was := l.clock.best
 	if !x.reply.Now.IsZero() {
 		l.clock.read(x.reply.Now, x.sent, x.answered)
 	}
@@ -51,7 +52,7 @@ func (l *link) noted(now time.Time, x *exchange) time.Duration {
 	if s.State != Up {
 		s.State, s.Since = Up, now
 	}
-	l.succeed(now, s.Issuer, x.reply.Issuer)
+	l.succeed(now, s.Issuer, x.reply.Issuer, was)
 	s.Issuer, s.Shares = x.reply.Issuer, x.reply.Shares
 	l.retired = false
 	if !l.up {
@@ -59,7 +60,7 @@ func (l *link) noted(now time.Time, x *exchange) time.Duration {
 		l.uplink.ups.Add(1)
 		l.group.settle(l.seat)
 	}
-	ahead, _ := l.clock.ahead()
+	ahead, _ := l.clock.ahead(l.options.Now())
 	return ahead
 }
 
@@ -67,10 +68,12 @@ func (l *link) noted(now time.Time, x *exchange) time.Duration {
 func (l *link) heed(r *event.Reply) {
 	l.group.mu.Lock()
 	l.stats.Decisions += uint64(len(r.Decisions))
-	ahead, _ := l.clock.ahead()
+	ahead, _ := l.clock.ahead(l.options.Now())
 	l.group.mu.Unlock()
 	if r.All {
-		l.options.DecideAll(r.Issuer, r.Decisions, ahead)
+		l.uplink.handing.Lock()
+		defer l.uplink.handing.Unlock()
+		l.options.DecideAll(r.Issuer, append(r.Decisions, upTo(r.Issuer, r.Version)), ahead)
 		return
 	}
 	for i := range r.Decisions {

@@ -85,6 +85,6 @@ func (l *link) snapshot(now time.Time) ManagerStats {
 	m.QueueEvents = l.queue.events()
 	m.QueueAge = l.queue.age(now)
 	m.RTT = l.clock.rtt()
-	m.Skew, _ = l.clock.ahead()
+	m.Skew, _ = l.clock.ahead(l.options.Now())
 	return m
 }

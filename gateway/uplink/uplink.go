@@ -47,6 +47,7 @@ type Uplink struct {
 	options Options
 	groups  []*group
 	ups     atomic.Int32 // managers that answered the last call
+	handing sync.Mutex   // held while all that an issuer decided is handed on
 
 	mu     sync.Mutex
 	runs   map[uint64]claim // of managers; one for each link at most
@@ -126,14 +127,17 @@ func (u *Uplink) Away() bool { return u.ups.Load() == 0 }
 
 // Skew returns by how much the clock of a manager is ahead of ours, and whether it
 // is known; issuer is its name in decisions. The error is at most half of the
-// shortest round trip of late.
+// shortest round trip of late. It is known from the first answer of a run until ten
+// seconds after another took its place.
 func (u *Uplink) Skew(issuer string) (time.Duration, bool) {
+	now := u.options.Now()
 	for _, g := range u.groups {
 		g.mu.Lock()
 		for _, l := range g.links {
-			if ahead, ok := l.clock.ahead(); ok && l.stats.Issuer == issuer {
+			if c := l.clockOf(issuer); c != nil {
+				ahead, ok := c.ahead(now)
 				g.mu.Unlock()
-				return ahead, true
+				return ahead, ok
 			}
 		}
 		g.mu.Unlock()

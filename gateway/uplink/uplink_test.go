@@ -43,7 +43,7 @@ func TestTells(t *testing.T) {
 		if last := hs[len(hs)-1]; last.Version != 3 {
 			t.Errorf("the last call is %+v, want version 3", last)
 		}
-		if got, want := w.heard.take(), []string{"all of tm1: 1, 0s", "b 0s", "c 0s"}; !slices.Equal(got, want) {
+		if got, want := w.heard.take(), []string{"all of tm1 up to 1: 1, 0s", "b 0s", "c 0s"}; !slices.Equal(got, want) {
 			t.Errorf("heard %q, want %q", got, want)
 		}
 		s := w.stats(0)

@@ -54,13 +54,11 @@ func (j *judge) agree(r *gate, m *managerNode) {
 		}
 		throttled := slices.ContainsFunc(in, func(d weir.Decision) bool { return d.Key == key })
 		switch {
-		case last.ends < f.now+100*millisecond, h != nil && h.decision.Seq < last.decision.Seq && last.decision.Seq <= r.floor[m.issuer]:
+		case last.ends < f.now+100*millisecond:
 		case throttled && (h == nil || h.decision.Seq != last.decision.Seq):
 			j.fail("I10", "gateway %d has not heard that %s throttles customer %d, decision %d", r.node.id, m.issuer, c, last.decision.Seq)
-		case !throttled && h != nil && h.decision.Throttled && h.ends > h.wall:
-			if wall, mono := h.holds(r); wall && mono {
-				j.fail("I10", "gateway %d has not heard that %s throttles customer %d no longer, decision %d", r.node.id, m.issuer, c, last.decision.Seq)
-			}
+		case !throttled && h != nil && h.holds(r):
+			j.fail("I10", "gateway %d has not heard that %s throttles customer %d no longer, decision %d", r.node.id, m.issuer, c, last.decision.Seq)
 		}
 	}
 }
@@ -70,18 +68,15 @@ func (j *judge) told(l *link, r *events.Reply) {
 	g := l.gate
 	for c, key := range j.keys {
 		last := j.last[r.Issuer][key]
-		if last == nil || last.decision.Seq > r.Version || !g.node.read().Before(last.decision.Ends.Add(-l.skew.ahead)) {
+		if last == nil || last.decision.Seq > r.Version || !l.skew.clock(g.node.read()).Before(last.decision.Ends) {
 			continue
 		}
-		if g.late[last] || max(l.to.set, g.node.set) > last.at {
-			continue // it seemed to be over, by a clock that was set or not well known
+		if g.late[last] || l.to.set > last.at {
+			continue // it seemed to be over, by a clock that was set since or not well known
 		}
 		var h *held
 		if i := slices.IndexFunc(g.known[key], func(h *held) bool { return h.decision.Issuer == r.Issuer }); i >= 0 {
 			h = g.known[key][i]
-		}
-		if h != nil && h.decision.Seq < last.decision.Seq && last.decision.Seq <= g.floor[r.Issuer] {
-			continue // it was told that nothing holds, and has then heard something older
 		}
 		if throttled := h != nil && h.decision.Throttled; throttled != last.decision.Throttled {
 			j.fail("I10", "gateway %d has been told all up to %d of %s, and not decision %d, throttled=%v, on customer %d",
@@ -90,15 +85,14 @@ func (j *judge) told(l *link, r *events.Reply) {
 	}
 }
 
-// succeeded checks that no decision holds any more of a run that has a successor. Of what
-// is heard of a run that the gateway never met, or has forgotten, it cannot know that.
+// succeeded checks that no decision holds any more of a run that has a successor.
 func (j *judge) succeeded(r *gate) {
 	if j.fleet.troubled(outlive + settled) {
 		return
 	}
 	for c, key := range j.keys {
 		for _, h := range r.known[key] {
-			if wall, mono := h.holds(r); wall && mono && h.by.issuer != h.decision.Issuer && r.met[h.decision.Issuer] {
+			if h.holds(r) && h.by.issuer != h.decision.Issuer {
 				j.fail("I10", "gateway %d still holds customer %d to decision %d of %s, long after %s took its place",
 					r.node.id, c, h.decision.Seq, h.decision.Issuer, h.by.issuer)
 			}

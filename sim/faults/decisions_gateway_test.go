@@ -28,9 +28,8 @@ type gate struct {
 	links   []*link
 	dirty   bool // something was spent that is not told yet
 	known   map[limiter.Key][]*held
-	late    map[*issued]bool  // when it heard of them: by its clocks, which may have been set since
-	floor   map[string]uint64 // the last decision of an issuer when it was told that there are no others
-	met     map[string]bool   // issuers that have answered it; false: and have a successor long since
+	late    map[*issued]bool  // when it heard of them, as far as it knew the other clock
+	floor   map[string]uint64 // of issuers that live: the last decision when it was told all that hold
 }
 
 // backends are those of all fleets; nobody calls them.
@@ -39,7 +38,7 @@ var backends upstream.Registry
 func (g *gatewayNode) begin() {
 	g.started()
 	f := g.fleet
-	r := &gate{node: g, run: g.run, id: f.chance.Uint64() | 1, known: map[limiter.Key][]*held{}, late: map[*issued]bool{}, floor: map[string]uint64{}, met: map[string]bool{}}
+	r := &gate{node: g, run: g.run, id: f.chance.Uint64() | 1, known: map[limiter.Key][]*held{}, late: map[*issued]bool{}, floor: map[string]uint64{}}
 	var err error
 	r.gateway, err = gateway.New(gateway.Options{
 		Limiter: limiter.New(limiter.Options{MaxKeys: 4096}), Seed: fleetSeed, Targets: &backends,
@@ -173,12 +172,20 @@ func (r *gate) hear(s *saying) {
 	if !f.judge.heard(r, s, &m, err) {
 		return
 	}
-	var skew skew
+	r.decide(m.Decision, r.skew(m.Decision.Issuer))
+}
+
+// skew returns what is known of the clock of a traffic manager's run.
+func (r *gate) skew(issuer string) *skew {
 	for _, l := range r.links {
-		if l.issuer == m.Decision.Issuer && l.skew.known {
-			skew = l.skew
-			break
+		if l.issuer == issuer {
+			return &l.skew
+		}
+		for i := range l.former {
+			if l.former[i].issuer == issuer {
+				return &l.former[i].skew
+			}
 		}
 	}
-	r.decide(m.Decision, &skew)
+	return new(skew)
 }

@@ -24,7 +24,7 @@ type judge struct {
 	wrong  *violation
 
 	made, believed, unbelieved int64 // decisions, and what was heard on the topic
-	verdicts                   [4]int64
+	verdicts                   [gateway.Unknown + 1]int64
 	refused                    int64 // calls, by decisions
 }
 
@@ -39,10 +39,9 @@ type issued struct {
 // A held is what a gateway knows last of an issuer on a key.
 type held struct {
 	*issued
-	begins, ends int64 // by the gateway's wall clock
-	at           int64 // when it was heard, by the true time and by both of the gateway's clocks
-	wall, mono   int64
-	// By how much the gateway may be wrong about when the window ends; below zero: not known.
+	begins, ends int64 // by the gateway's monotonic clock
+	// By how much the gateway may be wrong about when the window ends; below zero: not
+	// known, since the traffic manager's clock was set.
 	slack int64
 }
 
@@ -147,9 +146,14 @@ func (j *judge) heard(r *gate, s *saying, m *broker.Message, err error) bool {
 // decide has the gateway take a decision into account.
 func (r *gate) decide(d *weir.Decision, s *skew) {
 	now, j := r.node.read(), r.node.fleet.judge
-	got := r.gateway.Decide(now, d, s.ahead)
-	want := r.put(d, s)
-	j.verdicts[got]++
+	got := r.gateway.Decide(now, d, s.ahead(now))
+	want := gateway.Unknown
+	if floor, ok := r.floor[d.Issuer]; ok {
+		want = r.put(d, s, floor)
+	}
+	if got <= gateway.Unknown {
+		j.verdicts[got]++
+	}
 	if j.fleet.history.wanted() {
 		j.fleet.history.printf(j.fleet.now, "gateway %d hears %d of %s: %v", r.node.id, d.Seq, d.Issuer, got)
 	}
@@ -158,39 +162,50 @@ func (r *gate) decide(d *weir.Decision, s *skew) {
 	}
 }
 
-// decideAll has the gateway take it that there are no other decisions of an issuer.
-func (r *gate) decideAll(issuer string, ds []weir.Decision, s *skew) {
-	f := r.node.fleet
-	r.gateway.DecideAll(r.node.read(), issuer, ds, s.ahead)
+// decideAll has the gateway take it that up to a number there are no other decisions of an
+// issuer.
+func (r *gate) decideAll(issuer string, ds []weir.Decision, version uint64, s *skew) {
+	f, now := r.node.fleet, r.node.read()
+	r.gateway.DecideAll(now, issuer, append(slices.Clone(ds), weir.Decision{Issuer: issuer, Seq: version}), s.ahead(now))
+	r.floor[issuer] = version
+	if version == math.MaxUint64 {
+		delete(r.floor, issuer)
+	}
 	for i := range ds {
-		r.put(&ds[i], s)
+		r.put(&ds[i], s, 0)
 	}
 	f.history.printf(f.now, "gateway %d hears that there are %d decisions of %s", r.node.id, len(ds), issuer)
 	for key, all := range r.known {
 		stays := slices.ContainsFunc(ds, func(d weir.Decision) bool { return d.Key == key })
-		r.known[key] = slices.DeleteFunc(all, func(h *held) bool { return h.decision.Issuer == issuer && !stays })
+		r.known[key] = slices.DeleteFunc(all, func(h *held) bool { return h.decision.Issuer == issuer && h.decision.Seq <= version && !stays })
 	}
 }
 
-// put is what a gateway should make of a decision.
-func (r *gate) put(d *weir.Decision, s *skew) gateway.Verdict {
+// put is what a gateway should make of a decision of an issuer that has told it of all up
+// to floor.
+func (r *gate) put(d *weir.Decision, s *skew, floor uint64) gateway.Verdict {
 	f := r.node.fleet
+	if !s.known {
+		f.judge.fail("I10", "gateway %d heeds decision %d of %s, whose clock it does not know", r.node.id, d.Seq, d.Issuer)
+	}
+	there, mono := s.clock(r.node.read()), r.node.clock.mono(f.now)
 	h := &held{
-		issued: f.judge.issued[d.Issuer][d.Seq-1], begins: math.MinInt64, ends: d.Ends.Add(-s.ahead).UnixNano(),
-		at: f.now, wall: r.node.read().UnixNano(), mono: r.node.clock.mono(f.now), slack: -1,
+		issued: f.judge.issued[d.Issuer][d.Seq-1], begins: math.MinInt64, ends: mono + int64(d.Ends.Sub(there)), slack: -1,
 	}
 	if !d.Begins.IsZero() {
-		h.begins = d.Begins.Add(-s.ahead).UnixNano()
+		h.begins = mono + int64(d.Begins.Sub(there))
 	}
-	if s.known && max(r.node.set, h.by.set) < min(s.at, h.issued.at) {
+	if h.by.set < min(s.at, h.issued.at) {
 		h.slack = int64(s.rtt)/2 + 40*millisecond
 	}
 	all := r.known[d.Key]
 	i := slices.IndexFunc(all, func(o *held) bool { return o.decision.Issuer == d.Issuer })
 	switch {
-	case h.wall >= h.ends:
+	case mono >= h.ends:
 		r.late[h.issued] = true
 		return gateway.Late
+	case d.Seq <= floor:
+		return gateway.Outdated
 	case i >= 0 && d.Seq <= all[i].decision.Seq:
 		return gateway.Outdated
 	case i >= 0:
@@ -201,19 +216,13 @@ func (r *gate) put(d *weir.Decision, s *skew) gateway.Verdict {
 	return gateway.Applied
 }
 
-// holds reports whether a decision throttles, by the wall clock as the gateway took it then,
-// and by the time since.
-func (h *held) holds(r *gate) (wall, mono bool) {
-	if !h.decision.Throttled {
-		return false, false
-	}
-	in := func(at int64) bool { return at >= h.begins && at < h.ends }
-	now := r.node.fleet.now
-	return in(r.node.clock.read(now).UnixNano()), in(h.wall + r.node.clock.mono(now) - h.mono)
+// holds reports whether a decision throttles, whatever the wall clock was set to since.
+func (h *held) holds(r *gate) bool {
+	now := r.node.clock.mono(r.node.fleet.now)
+	return h.decision.Throttled && now >= h.begins && now < h.ends
 }
 
-// called looks at what came of a call. Where the gateway's wall clock was set since it heard
-// of a decision, that may hold or not for as long as its clocks say different things.
+// called looks at what came of a call.
 func (j *judge) called(r *gate, x *gateway.Exchange, customer int, refused bool) {
 	f := j.fleet
 	f.history.add(f.now, int64(r.name), int64(customer))
@@ -231,24 +240,20 @@ func (j *judge) called(r *gate, x *gateway.Exchange, customer int, refused bool)
 	if blocked > 0 {
 		j.refused++
 	}
-	var must, may, sure bool
+	var sure bool
 	var longest int64
-	now := r.node.read().UnixNano()
 	for _, h := range r.known[j.keys[customer]] {
-		wall, mono := h.holds(r)
-		must, may = must || wall && mono, may || wall || mono
-		if wall {
-			longest = max(longest, h.ends-now)
+		if h.holds(r) {
+			longest = max(longest, h.ends-r.node.clock.mono(f.now))
+			sure = sure || h.slack < 0 || f.now < h.issued.ends+h.slack
 		}
-		vague := h.slack < 0 || r.node.set > h.at
-		sure = sure || (wall || mono) && (vague || f.now < h.issued.ends+h.slack)
 	}
 	switch {
-	case blocked > 0 && !may:
+	case blocked > 0 && longest == 0:
 		j.fail("I10", "gateway %d refuses customer %d for another %v, though nothing holds that it was told", r.node.id, customer, time.Duration(blocked))
-	case blocked == 0 && must:
+	case blocked == 0 && longest > 0:
 		j.fail("I10", "gateway %d does not heed a decision on customer %d that holds", r.node.id, customer)
-	case must && r.node.set < f.start && blocked != longest:
+	case blocked != longest:
 		j.fail("I10", "gateway %d refuses customer %d for another %v, want %v", r.node.id, customer, time.Duration(blocked), time.Duration(longest))
 	case blocked > 0 && !sure:
 		j.fail("I10", "gateway %d refuses customer %d by a decision whose window is over", r.node.id, customer)

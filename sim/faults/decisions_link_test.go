@@ -2,6 +2,7 @@ package faults
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -65,6 +66,7 @@ type pendingCall struct {
 type former struct {
 	issuer string
 	since  int64
+	skew   skew // of its clock, as it was known then
 }
 
 const (
@@ -139,7 +141,7 @@ func (l *link) send() {
 	attempt := l.calls
 	batch := events.AppendHeader(nil, &events.Header{
 		Node: "g", Incarnation: l.gate.id, Seq: c.seq, Sent: l.sentAt.Round(0), Restates: c.restates, First: c.first,
-		Manager: l.manager, Version: l.version, Skew: l.skew.ahead,
+		Manager: l.manager, Version: l.version, Skew: l.skew.ahead(l.sentAt),
 	})
 	for _, b := range c.bodies {
 		batch = append(batch, b...)
@@ -192,12 +194,11 @@ func (l *link) answered(attempt int, answer []byte) {
 // take takes an answer.
 func (l *link) take(r *events.Reply) {
 	f, c := l.gate.node.fleet, &l.pending
-	l.skew.read(r.Now, l.sentAt, l.gate.node.read(), l.sent)
 	if l.issuer != "" && l.issuer != r.Issuer {
-		l.former = append(l.former, former{l.issuer, f.now})
+		l.former = append(l.former, former{l.issuer, f.now, l.skew})
 	}
+	l.skew.read(r.Now, l.sentAt, l.gate.node.read(), l.sent)
 	l.issuer = r.Issuer
-	l.gate.met[r.Issuer] = true
 	l.heed(r)
 	f.judge.told(l, r)
 	l.retire()
@@ -227,8 +228,7 @@ func (l *link) heed(r *events.Reply) {
 		}
 	}
 	if r.All {
-		l.gate.decideAll(r.Issuer, r.Decisions, &l.skew)
-		l.gate.floor[r.Issuer] = r.Version
+		l.gate.decideAll(r.Issuer, r.Decisions, r.Version, &l.skew)
 		return
 	}
 	for i := range r.Decisions {
@@ -239,8 +239,7 @@ func (l *link) heed(r *events.Reply) {
 // retire ends the decisions of runs that were succeeded long enough ago.
 func (l *link) retire() {
 	for len(l.former) > 0 && l.gate.node.fleet.now-l.former[0].since >= outlive && l.phase == joined {
-		l.gate.met[l.former[0].issuer] = false
-		l.gate.decideAll(l.former[0].issuer, nil, new(skew))
+		l.gate.decideAll(l.former[0].issuer, nil, math.MaxUint64, new(skew))
 		l.former = l.former[1:]
 	}
 }
@@ -302,17 +301,29 @@ func sorted(body events.Body) events.Body {
 // uplink does.
 type skew struct {
 	known bool
-	ahead time.Duration
+	sent  time.Time // by the gateway's clocks
+	shown time.Time // by the traffic manager's then, if it answered half-way
 	rtt   time.Duration
 	at    int64 // true time of the call that showed it
 	all   []skew
 }
 
+// clock returns what the other clock shows when the gateway's show now.
+func (s *skew) clock(now time.Time) time.Time { return s.shown.Add(now.Sub(s.sent)) }
+
+// ahead returns by how much it is ahead of the gateway's wall clock.
+func (s *skew) ahead(now time.Time) time.Duration {
+	if !s.known {
+		return 0
+	}
+	return s.clock(now).Sub(now.Round(0))
+}
+
 // read takes an answer that was made when the other clock showed now.
 func (s *skew) read(now, sent, answered time.Time, at int64) {
 	rtt := max(answered.Sub(sent), 0)
-	one := skew{known: true, ahead: now.Sub(sent.Round(0)) - rtt/2, rtt: rtt, at: at}
-	if s.known && (one.ahead-s.ahead).Abs() > (one.rtt+s.rtt)/2+10*time.Millisecond {
+	one := skew{known: true, sent: sent, shown: now.Round(0).Add(-rtt / 2), rtt: rtt, at: at}
+	if s.known && one.shown.Sub(s.clock(sent)).Abs() > (one.rtt+s.rtt)/2+10*time.Millisecond {
 		*s = skew{}
 	}
 	if s.all = append(s.all, one); len(s.all) > 64 {
@@ -324,5 +335,6 @@ func (s *skew) read(now, sent, answered time.Time, at int64) {
 			best = o
 		}
 	}
-	s.known, s.ahead, s.rtt, s.at = true, best.ahead, best.rtt, best.at
+	best.all = s.all
+	*s = best
 }

@@ -154,18 +154,33 @@ var mutants = []mutant{
 	},
 	{
 		"decisions outlive their windows", "gateway/decisions.go",
-		"ends: in.Ends.Add(-skew)}", "ends: in.Ends.Add(time.Second - skew)}",
+		"now.Add(in.Ends.Add(-skew).Sub(now))}", "now.Add(in.Ends.Add(time.Second - skew).Sub(now))}",
 		"a decision holds for a second more than its window", "I10",
 	},
 	{
 		"clocks taken for the same", "gateway/decisions.go",
-		"ends: in.Ends.Add(-skew)}", "ends: in.Ends}",
+		"now.Add(in.Ends.Add(-skew).Sub(now))}", "now.Add(in.Ends.Sub(now))}",
 		"windows end by the clock of whoever decided, read on the gateway's", "I10",
 	},
 	{
 		"decisions not forgotten", "gateway/decisions.go",
-		"\tg.decisions.keep(issuer, ds)\n", "",
+		"\td.keep(issuer, ds, upTo)\n", "\t_ = upTo\n",
 		"what a traffic manager says no more goes on to hold", "I10",
+	},
+	{
+		"decisions by the wall clock", "gateway/decisions.go",
+		"now.Add(in.Ends.Add(-skew).Sub(now))}", "in.Ends.Add(-skew)}",
+		"a decision holds for longer if the gateway's clock is set back", "I10",
+	},
+	{
+		"decisions of before", "gateway/decisions.go",
+		"case in.Seq <= upTo && ", "case in.Seq <= upTo && in.Seq == 0 && ",
+		"a decision that was taken back before the gateway began holds when it comes late", "I10",
+	},
+	{
+		"decisions of strangers", "gateway/decisions.go",
+		"case !known:", "case !known && in.Seq == 0:",
+		"decisions are heeded of whoever has not answered, or has ended", "I10",
 	},
 	{
 		"decisions without numbers", "trafficmanager/force.go",
