@@ -130,6 +130,7 @@ func (n *laneNode) measure(b *testing.B, server *server, c *intervalCost) {
 
 // A laneNode is a node whose lanes are driven by hand.
 type laneNode struct {
+	first   limiter.Key // that it uses: nobody else does
 	limiter *limiter.Limiter
 	sharer  *limiter.Sharer
 	store   limiter.Store
@@ -138,7 +139,7 @@ type laneNode struct {
 func newLaneNode(b *testing.B, store limiter.Store, id uint64) *laneNode {
 	b.Helper()
 	l := limiter.New(limiter.Options{MaxKeys: 2 * dirty(), Sharing: limiter.Checks})
-	n := &laneNode{l, limiter.NewSharer(l, store, limiter.SharerOptions{Node: id, Interval: 1}), store}
+	n := &laneNode{limiter.Key(id << 32), l, limiter.NewSharer(l, store, limiter.SharerOptions{Node: id, Interval: 1}), store}
 	n.tell(b) // the time
 	return n
 }

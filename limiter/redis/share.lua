@@ -369,15 +369,23 @@ local function bucket(key, record)
     if lapse <= now then
       all = holders(entries)
     end
-    missing, filled = refill(missing, min((filled - now) * 1000 + rest, 0), held, all, rate, period)
+    filled = (filled - now) * 1000 + rest
+    if filled >= 0 then
+      filled = 0
+    else
+      missing, filled = refill(missing, filled, held, all, rate, period)
+    end
   end
   local mine = entry(entries, 1, SIZE)
-  if (low > 0 or high > 0) and not (mine and now - unpack('<I7', entries, mine + 30) < SILENCE) then
+  local l, h, old, had, u, v
+  if mine then
+    l, h, old, had, u, v = unpack('<I4I4I7I7I7I2', entries, mine + 8)
+  end
+  if (low > 0 or high > 0) and not (mine and now - u < SILENCE) then
     entries, mine = heard(entries), nil
   end
   local n = #entries / SIZE
   if mine then
-    local l, h, old, had, u, v = unpack('<I4I4I7I7I7I2', entries, mine + 8)
     if high < h or high == h and low <= l then
       return STALE, missing, 0, 0
     end
@@ -387,7 +395,12 @@ local function bucket(key, record)
     elseif by < 0 then
       by = min(by + had, 0) -- what was held counts as spent, and refills already
     end
-    missing = min(max(missing + by, 0), MOST)
+    missing = missing + by
+    if missing < 0 then
+      missing = 0
+    elseif missing > MOST then
+      missing = MOST
+    end
   elseif low == 0 and high == 0 then
     return STALE, missing, 0, 0
   else
@@ -399,7 +412,9 @@ local function bucket(key, record)
   if all then
     held = outstanding(holders(left .. right), 0)
   end
-  missing = max(missing, min(held + (now_held and holds or 0), MOST))
+  if now_held and missing < held + holds or missing < held then
+    missing = min(held + (now_held and holds or 0), MOST)
+  end
   local granted = 0
   if want > 0 then
     granted = min(grant(want, limit - missing, n), MOST - register)
