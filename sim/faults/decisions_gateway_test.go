@@ -58,6 +58,20 @@ func (g *gatewayNode) begin() {
 		r.after(f.chance.between(0, 30*millisecond), l.next)
 	}
 	r.nextCall()
+	if f.chance.of(0.5) {
+		r.after(f.chance.between(0, second), r.relearn)
+	}
+}
+
+// relearn has a run that has just begun hear what was said before it, of windows that are
+// open.
+func (r *gate) relearn() {
+	now := r.node.read()
+	for _, s := range r.node.fleet.said {
+		if s.decision.Ends.After(now) {
+			r.after(r.node.fleet.chance.between(0, second), func() { r.hear(s) })
+		}
+	}
 }
 
 // after has this run do something in a while: later, if it is stopped then.
