@@ -142,8 +142,8 @@ func (g *gatewayRole) lookUp() {
 	now := time.Now()
 	m := g.app.manager
 	ahead := m.sharing.ahead()
-	ds, _ := m.manager.Snapshot(now.Add(ahead))
-	g.core.gateway.DecideAll(now, m.manager.Issuer(), ds, ahead)
+	ds, upTo := m.manager.Snapshot(now.Add(ahead))
+	g.core.gateway.DecideAll(now, m.manager.Issuer(), upTo, ds, ahead)
 	if set := m.set.Load(); set != nil {
 		g.directives.answered(0, said{asked: now, denies: set.Denies(), templates: set.KeyTemplates()})
 	}
@@ -158,10 +158,11 @@ func (g *gatewayRole) joinGroups(c *config.Config, u *config.Uplink, secure *tls
 		QueueBytes: int(c.Events.QueueBytes), QueueAge: c.Events.QueueAge,
 		Restate: core.Restate, Refused: core.Refused, Sharing: g.sharing.state(),
 		Decide: func(d *weir.Decision, skew time.Duration) { core.Decide(time.Now(), d, skew) },
-		DecideAll: func(issuer string, ds []weir.Decision, skew time.Duration) {
-			core.DecideAll(time.Now(), issuer, ds, skew)
+		DecideAll: func(issuer string, upTo uint64, ds []weir.Decision, skew time.Duration) {
+			core.DecideAll(time.Now(), issuer, upTo, ds, skew)
 		},
-		Log: g.app.log,
+		Retire: core.Retire,
+		Log:    g.app.log,
 	}
 	for _, from := range u.Groups {
 		to := uplink.Group{}

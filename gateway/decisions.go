@@ -45,30 +45,32 @@ func (g *Gateway) Decide(now time.Time, d *weir.Decision, skew time.Duration) Ve
 	return g.decisions.hear(now, d, skew)
 }
 
-// DecideAll makes ds all the decisions that are in force of those that issuer made.
-//
-// One of ds may be about no key, as [weir.Decision] has no Key and no Text then. It
-// says that ds tells of all up to its Seq: an older decision that comes later is
-// [Outdated], and newer ones that came before stay. The greatest Seq that there is
-// says that the issuer is no more, and will never say anything again.
-func (g *Gateway) DecideAll(now time.Time, issuer string, ds []weir.Decision, skew time.Duration) {
+// DecideAll makes ds all the decisions that are in force of those that issuer has made up
+// to the number upTo. An older one that comes later is [Outdated]; newer ones that came
+// before stay.
+func (g *Gateway) DecideAll(now time.Time, issuer string, upTo uint64, ds []weir.Decision, skew time.Duration) {
 	d := &g.decisions
 	d.runs.mu.Lock()
 	defer d.runs.mu.Unlock()
-	upTo, marked := d.runs.told(issuer, ds)
+	d.runs.told(issuer, upTo)
 	for i := range ds {
-		switch in := &ds[i]; {
-		case isMark(in):
-		case in.Issuer == issuer:
+		if in := &ds[i]; in.Issuer == issuer {
 			d.verdicts[d.apply(now, in, skew)].Add(1)
-		default:
+		} else {
 			d.hear(now, in, skew)
 		}
 	}
-	if !marked {
-		upTo = math.MaxUint64
-	}
 	d.keep(issuer, ds, upTo)
+}
+
+// Retire ends all that issuer has decided: it is no more. What it is heard to say is
+// [Unknown] from now on, unless DecideAll is called for it again.
+func (g *Gateway) Retire(issuer string) {
+	d := &g.decisions
+	d.runs.mu.Lock()
+	defer d.runs.mu.Unlock()
+	delete(d.runs.all, issuer)
+	d.keep(issuer, nil, math.MaxUint64)
 }
 
 // maxDecisions bounds the decisions that are kept: about 300 bytes each.

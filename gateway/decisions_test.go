@@ -36,7 +36,7 @@ func decisionOn(k limiter.Key, seq uint64) weir.Decision {
 // meet makes traffic managers known that have decided nothing yet.
 func (w *world) meet(issuers ...string) {
 	for _, issuer := range issuers {
-		w.DecideAll(t0, issuer, nil, 0)
+		w.DecideAll(t0, issuer, 0, nil, 0)
 	}
 }
 
@@ -156,7 +156,7 @@ func TestDecideAll(t *testing.T) {
 	}
 	keep, add := decisionOn(3, 3), decisionOn(99, 11)
 	keep.Issuer, add.Issuer = "tm0", "tm0"
-	w.DecideAll(now, "tm0", []weir.Decision{keep, add}, 0)
+	w.DecideAll(now, "tm0", 11, []weir.Decision{keep, add}, 0)
 	for k, want := range map[limiter.Key]bool{1: false, 2: true, 3: true, 4: true, 5: false, 7: false, 9: false, 10: true, 99: true} {
 		if got := w.decisions.find(k, now) != nil; got != want {
 			t.Errorf("key %d is throttled: %v", k, got)

@@ -3,8 +3,6 @@ package gateway
 import (
 	"math"
 	"sync"
-
-	"github.com/weir-project/weir"
 )
 
 // maxRuns bounds the runs that are known: four of each of 64 traffic managers.
@@ -23,9 +21,6 @@ type run struct {
 	turn uint64 // when it told all last
 }
 
-// isMark reports whether a decision only says up to where others were told.
-func isMark(d *weir.Decision) bool { return d.Key == 0 && d.Text == "" }
-
 // upTo returns up to which number all that a run decided was told, and whether the
 // run is known. mu must be held.
 func (r *runs) upTo(issuer string) (uint64, bool) {
@@ -33,18 +28,8 @@ func (r *runs) upTo(issuer string) (uint64, bool) {
 	return known.upTo, ok
 }
 
-// told notes that a run has told all that is in force, and returns up to which
-// number, if that is said. mu must be held.
-func (r *runs) told(issuer string, ds []weir.Decision) (upTo uint64, marked bool) {
-	for i := range ds {
-		if isMark(&ds[i]) && ds[i].Issuer == issuer {
-			upTo, marked = ds[i].Seq, true
-		}
-	}
-	if upTo == math.MaxUint64 {
-		delete(r.all, issuer)
-		return upTo, marked
-	}
+// told notes that a run has told all up to a number. mu must be held.
+func (r *runs) told(issuer string, upTo uint64) {
 	if r.all == nil {
 		r.all = make(map[string]run)
 	}
@@ -54,7 +39,6 @@ func (r *runs) told(issuer string, ds []weir.Decision) (upTo uint64, marked bool
 	}
 	r.turns++
 	r.all[issuer] = run{max(known.upTo, upTo), r.turns}
-	return upTo, marked
 }
 
 // forgetOne forgets the run that has told all longest ago.

@@ -11,9 +11,6 @@ import (
 	"github.com/weir-project/weir/limiter"
 )
 
-// mark says up to which of its decisions tm was told.
-func mark(seq uint64) weir.Decision { return weir.Decision{Issuer: "tm", Seq: seq} }
-
 // said is what tm says of key 7 in the minute of t0.
 func said(seq uint64, throttled bool) weir.Decision {
 	d := decisionOn(7, seq)
@@ -30,40 +27,43 @@ func TestToldBefore(t *testing.T) {
 		what    string
 		at      time.Duration
 		heard   weir.Decision
-		all     []weir.Decision // nil: heard comes by itself
+		all     []weir.Decision // that are in force
+		upTo    uint64          // number of the last that all tells of; zero: heard comes by itself
 		verdict Verdict
 		holds   bool // afterwards
 	}{
 		{what: "of somebody who has not answered", at: 1, heard: said(68, true), verdict: Unknown},
-		{what: "the first answer", at: 2, all: []weir.Decision{other, mark(70)}},
+		{what: "the first answer", at: 2, all: []weir.Decision{other}, upTo: 70},
 		{what: "taken back before the first answer", at: 3, heard: said(68, true), verdict: Outdated},
 		{what: "the last before it", at: 4, heard: said(70, true), verdict: Outdated},
 		{what: "the first after it", at: 5, heard: said(71, true), verdict: Applied, holds: true},
-		{what: "all, made before that came", at: 6, all: []weir.Decision{other, mark(70)}, holds: true},
-		{what: "all, made after it was taken back", at: 7, all: []weir.Decision{mark(72)}},
+		{what: "all, made before that came", at: 6, all: []weir.Decision{other}, upTo: 70, holds: true},
+		{what: "all, made after it was taken back", at: 7, upTo: 72},
 		{what: "said again", at: 8, heard: said(71, true), verdict: Outdated},
-		{what: "all, of long ago", at: 9, all: []weir.Decision{mark(60)}},
+		{what: "all, of long ago", at: 9, upTo: 60},
 		{what: "said again after that", at: 10, heard: said(72, true), verdict: Outdated},
 		{what: "new", at: 11, heard: said(73, true), verdict: Applied, holds: true},
-		{what: "the end of the issuer", at: 12, all: []weir.Decision{mark(math.MaxUint64)}},
+		{what: "the end of the issuer", at: 12, upTo: math.MaxUint64},
 		{what: "said again after its end", at: 13, heard: said(73, true), verdict: Unknown},
 		{what: "new after its end", at: 14, heard: said(74, true), verdict: Unknown},
-		{what: "an answer after all", at: 15, all: []weir.Decision{said(74, true), mark(74)}, holds: true},
+		{what: "an answer after all", at: 15, all: []weir.Decision{said(74, true)}, upTo: 74, holds: true},
 		{what: "taken back", at: 16, heard: said(75, false), verdict: Applied},
 		{what: "when its window is over", at: 60, heard: said(75, true), verdict: Late},
 	} {
 		now := t0.Add(s.at * time.Second)
-		if s.all != nil {
-			w.DecideAll(now, "tm", s.all, 0)
-		} else if v := w.Decide(now, &s.heard, 0); v != s.verdict {
-			t.Errorf("%s: %v, want %v", s.what, v, s.verdict)
+		switch s.upTo {
+		case 0:
+			if v := w.Decide(now, &s.heard, 0); v != s.verdict {
+				t.Errorf("%s: %v, want %v", s.what, v, s.verdict)
+			}
+		case math.MaxUint64:
+			w.Retire("tm")
+		default:
+			w.DecideAll(now, "tm", s.upTo, s.all, 0)
 		}
 		if got := w.decisions.find(7, now) != nil; got != s.holds {
 			t.Errorf("%s: throttled is %v", s.what, got)
 		}
-	}
-	if w.decisions.find(0, t0) != nil || w.decisions.verdicts[Unusable].Load() > 0 {
-		t.Error("what is about no key is taken for a decision")
 	}
 }
 
@@ -140,7 +140,7 @@ func TestKeylessDecisions(t *testing.T) {
 		ds = append(ds, d)
 		w.Decide(t0, &ds[i], 0)
 	}
-	w.DecideAll(t0, "tm", ds[1:], 0)
+	w.DecideAll(t0, "tm", 2, ds[1:], 0)
 	for text, want := range map[string]bool{"a": false, "b": true} {
 		if got := w.decisions.find(w.decisions.seed.Key(text), t0) != nil; got != want {
 			t.Errorf("%s is throttled: %v", text, got)

@@ -255,10 +255,11 @@ func (f *fleet) newUplink(g *gatewayNode) error {
 		Groups: groups, Node: g.name, User: user, Password: password, Dial: f.network.dial,
 		Restate: func(time.Time) (uint64, []event.Body) { return g.world.gateway.Restate(g.time()) },
 		Decide:  g.decide,
-		DecideAll: func(issuer string, ds []weir.Decision, skew time.Duration) {
-			g.world.gateway.DecideAll(g.time(), issuer, ds, skew)
+		DecideAll: func(issuer string, upTo uint64, ds []weir.Decision, skew time.Duration) {
+			g.world.gateway.DecideAll(g.time(), issuer, upTo, ds, skew)
 		},
-		Now: g.time,
+		Retire: func(issuer string) { g.world.gateway.Retire(issuer) },
+		Now:    g.time,
 	})
 	return err
 }

@@ -342,14 +342,16 @@ func (h *heard) decide(d *weir.Decision, skew time.Duration) {
 	h.texts = append(h.texts, fmt.Sprintf("%s %v", d.Text, skew))
 }
 
-func (h *heard) decideAll(issuer string, ds []weir.Decision, skew time.Duration) {
+func (h *heard) decideAll(issuer string, upTo uint64, ds []weir.Decision, skew time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	mark := ds[len(ds)-1]
-	if mark.Issuer != issuer || mark.Key != 0 || mark.Text != "" {
-		mark.Seq = 0
-	}
-	h.texts = append(h.texts, fmt.Sprintf("all of %s up to %d: %d, %v", issuer, mark.Seq, len(ds)-1, skew))
+	h.texts = append(h.texts, fmt.Sprintf("all of %s up to %d: %d, %v", issuer, upTo, len(ds), skew))
+}
+
+func (h *heard) retire(issuer string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.texts = append(h.texts, "the end of "+issuer)
 }
 
 func (h *heard) take() []string {
@@ -425,7 +427,7 @@ func groupOf(typ Type, managers ...*fakeManager) Group {
 func (w *world) options(groups ...Group) Options {
 	return Options{
 		Groups: groups, Node: "g1", Incarnation: 77,
-		Restate: w.ledger.restate, Decide: w.heard.decide, DecideAll: w.heard.decideAll,
+		Restate: w.ledger.restate, Decide: w.heard.decide, DecideAll: w.heard.decideAll, Retire: w.heard.retire,
 		Dial: w.net.dial, Log: slog.New(slog.NewTextHandler(w.log, nil)),
 	}
 }

@@ -1,10 +1,7 @@
 package uplink
 
 import (
-	"math"
 	"time"
-
-	"github.com/weir-project/weir"
 )
 
 // outlive is how long the decisions of a run hold after the next run has been
@@ -74,12 +71,9 @@ func (u *Uplink) retire(issuer string) {
 	u.handing.Lock()
 	defer u.handing.Unlock()
 	if !u.answers(issuer) {
-		u.options.DecideAll(issuer, []weir.Decision{upTo(issuer, math.MaxUint64)}, 0)
+		u.options.Retire(issuer)
 	}
 }
-
-// upTo returns the decision about no key by which DecideAll says how far it tells.
-func upTo(issuer string, seq uint64) weir.Decision { return weir.Decision{Issuer: issuer, Seq: seq} }
 
 // answers reports whether a manager's last answer was of issuer.
 func (u *Uplink) answers(issuer string) bool {

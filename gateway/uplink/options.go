@@ -53,7 +53,7 @@ func (t Type) String() string {
 }
 
 // Options say whom a gateway tells what it counted, and how. Zero values mean the
-// defaults; Groups, Restate, Decide and DecideAll must be there.
+// defaults; Groups, Restate, Decide, DecideAll and Retire must be there.
 type Options struct {
 	// Groups are at least one, with at most 64 managers in all.
 	Groups []Group
@@ -101,14 +101,14 @@ type Options struct {
 	// shares none. It goes along and is called like Refused.
 	Sharing func(now time.Time) *event.Sharing
 	// Decide takes a decision; skew is by how much the clock of its issuer is
-	// ahead of ours. DecideAll takes all that are in force of one issuer, before the
-	// first that it makes later; the last of them is about no key, and its Seq says up
-	// to which decision they tell. The greatest Seq that there is says that the issuer
-	// has ended. Decide is called by several goroutines at once, DecideAll by one,
-	// both in order for each manager. They hold up what goes to that manager until
-	// they return.
+	// ahead of ours. DecideAll takes all that are in force of those that an issuer has
+	// made up to a number, before the first that it makes later. Retire takes it that an
+	// issuer is no more. Decide is called by several goroutines at once, the others by one
+	// at a time, all in order for each manager. They hold up what goes to that manager
+	// until they return.
 	Decide    func(d *weir.Decision, skew time.Duration)
-	DecideAll func(issuer string, ds []weir.Decision, skew time.Duration)
+	DecideAll func(issuer string, upTo uint64, ds []weir.Decision, skew time.Duration)
+	Retire    func(issuer string)
 
 	// Dial connects; nil: a net.Dialer. For simulations.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -165,6 +165,8 @@ func (o *Options) required() error {
 		return errors.New("uplink: Decide is missing")
 	case o.DecideAll == nil:
 		return errors.New("uplink: DecideAll is missing")
+	case o.Retire == nil:
+		return errors.New("uplink: Retire is missing")
 	case len(o.Node) > maxName:
 		return fmt.Errorf("uplink: Node has %d bytes, at most %d are fine", len(o.Node), maxName)
 	case !utf8.ValidString(o.Node):

@@ -73,7 +73,7 @@ func (l *link) heed(r *event.Reply) {
 	if r.All {
 		l.uplink.handing.Lock()
 		defer l.uplink.handing.Unlock()
-		l.options.DecideAll(r.Issuer, append(r.Decisions, upTo(r.Issuer, r.Version)), ahead)
+		l.options.DecideAll(r.Issuer, r.Version, r.Decisions, ahead)
 		return
 	}
 	for i := range r.Decisions {

@@ -254,6 +254,7 @@ func TestNewRefuses(t *testing.T) {
 		{"no restatement", "Restate is missing", with(one("https://localhost"), func(o *Options) { o.Restate = nil })},
 		{"no decisions", "Decide is missing", with(one("https://localhost"), func(o *Options) { o.Decide = nil })},
 		{"no snapshots", "DecideAll is missing", with(one("https://localhost"), func(o *Options) { o.DecideAll = nil })},
+		{"no ends", "Retire is missing", with(one("https://localhost"), func(o *Options) { o.Retire = nil })},
 		{"a long name", "Node has 256 bytes", with(one("https://localhost"), func(o *Options) { o.Node = strings.Repeat("n", 256) })},
 		{"a name of bytes", "UTF-8", with(one("https://localhost"), func(o *Options) { o.Node = "\xff" })},
 		{"a negative age", "QueueAge is negative", with(one("https://localhost"), func(o *Options) { o.QueueAge = -1 })},

@@ -166,10 +166,12 @@ func (r *gate) decide(d *weir.Decision, s *skew) {
 // issuer.
 func (r *gate) decideAll(issuer string, ds []weir.Decision, version uint64, s *skew) {
 	f, now := r.node.fleet, r.node.read()
-	r.gateway.DecideAll(now, issuer, append(slices.Clone(ds), weir.Decision{Issuer: issuer, Seq: version}), s.ahead(now))
-	r.floor[issuer] = version
 	if version == math.MaxUint64 {
+		r.gateway.Retire(issuer)
 		delete(r.floor, issuer)
+	} else {
+		r.gateway.DecideAll(now, issuer, version, ds, s.ahead(now))
+		r.floor[issuer] = version
 	}
 	for i := range ds {
 		r.put(&ds[i], s, 0)
