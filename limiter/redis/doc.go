@@ -28,8 +28,8 @@
 //	epoch, nodes, hashes       whose data this is, which nodes live, and until when
 //	                           hashes are kept
 //
-// A window of thousands takes about WINDOW bytes of the server's memory for its first node, and
-// 24 for each other one; a bucket 144 and 40.
+// A window that ends with many others takes about 110 bytes of the server's memory for its
+// first node, and 24 for each other one; a bucket 230 and 40.
 //
 // An epoch ends when the server's replication id changes: with a restart or a
 // promotion, and also when a server that had none gets its first replica, or has had
