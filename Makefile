@@ -47,7 +47,7 @@ unit: ## all tests: unit, fuzz seeds, behaviour scripts, end to end
 allocs: ## the tests that count allocations, without the race detector, which allocates
 	$(GO) test -shuffle=on -count=1 -run 'Alloc' ./...
 
-simulation: ## 20 million steps of shared counters under faults, and the bugs planted in them
+simulation: ## 20 million steps of shared counters and of decisions under faults, and the bugs planted in them
 	$(GO) test -count=1 -timeout 15m ./sim/faults -faults.steps=20000000
 
 sim: ## the same without planted bugs, for SIMTIME (10m), from seed SIMFROM (1)

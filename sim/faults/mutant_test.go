@@ -164,7 +164,7 @@ var mutants = []mutant{
 	},
 	{
 		"decisions not forgotten", "gateway/decisions.go",
-		"\td.keep(issuer, ds, upTo)\n", "\t_ = upTo\n",
+		"return e.Issuer != issuer || ", "return true || e.Issuer != issuer || ",
 		"what a traffic manager says no more goes on to hold", "I10",
 	},
 	{
