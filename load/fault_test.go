@@ -23,15 +23,20 @@ func faults(r *Result) map[FaultKind]int64 {
 	return m
 }
 
-// badServer answers each request in another bad way.
+// badServer answers each request in another bad way, and on a connection of its own: one
+// that is kept might be used before it is seen that this ends it.
 func badServer(n *atomic.Int64) func(net.Conn) {
 	ways := []func(net.Conn){
-		func(c net.Conn) { _, _ = io.WriteString(c, fineAnswer) },
+		func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+		},
 		func(c net.Conn) { _, _ = io.WriteString(c, "220 smtp.example ESMTP ready\r\n") },
 		func(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0) }, // a reset
 		func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf") },
 		func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, // stands still
-		func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n") },
+		func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 500 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+		},
 	}
 	return func(c net.Conn) {
 		if _, err := c.Read(make([]byte, 4096)); err == nil {

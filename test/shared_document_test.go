@@ -77,7 +77,7 @@ func (f *sharedFleet) holdLimits(t *testing.T, load *sharedLoad, from, to time.T
 		if over > test.most {
 			t.Errorf("%s: over by %d of %d, want %d at most", test.name, over, test.limit, test.most)
 		}
-		if full < 60 || full > 130 {
+		if full < 60 || full > 150 { // a bucket that was full passes a third more
 			t.Errorf("%s: %.0f %% of what may pass did", test.name, full)
 		}
 		by := map[int]int{}
