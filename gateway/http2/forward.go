@@ -32,7 +32,7 @@ func (c *call) forward() {
 
 	early := informer{call: c}
 	defer early.stop()
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: early.pass})
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: early.pass, GotConn: settle(ctx)})
 	request := c.request()
 	var tried upstream.Tried
 	status := http.StatusBadGateway

@@ -72,7 +72,7 @@ func (d dialer) plain(ctx context.Context, network, address string) (net.Conn, e
 	if err != nil {
 		return nil, &dialError{fmt.Errorf("connect to %s: %w", address, err)}
 	}
-	return conn, nil
+	return &kept{Conn: conn, shared: len(d.protocols) == 1}, nil
 }
 
 func (d dialer) tls(ctx context.Context, network, address string) (net.Conn, error) {
@@ -87,8 +87,10 @@ func (d dialer) tls(ctx context.Context, network, address string) (net.Conn, err
 	if config.ServerName == "" {
 		config.ServerName, _, _ = net.SplitHostPort(address)
 	}
-	tc := tls.Client(conn, config)
+	k := &kept{Conn: conn}
+	tc := tls.Client(k, config)
 	err = tc.HandshakeContext(ctx)
+	k.shared = tc.ConnectionState().NegotiatedProtocol == "h2"
 	if err == nil && len(d.protocols) == 1 && tc.ConnectionState().NegotiatedProtocol != d.protocols[0] {
 		err = errNoHTTP2
 	}
