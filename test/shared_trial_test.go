@@ -145,8 +145,9 @@ func (tr *trial) judgePhases() {
 	for _, p := range tr.phases {
 		shared, other := tr.delays(p.from, p.to)
 		t.Logf("%-16s %4.1f s, granted again after %3.1f s; shared: %s; not limited: %s", p.name, p.to.Sub(p.from).Seconds(), p.recovered.Seconds(), shared, other)
-		if p.recovered > recovery {
-			t.Errorf("%s: exact limits were granted again after %s, want %s at most", p.name, p.recovered, recovery)
+		// Some twenty calls of the store or so come first: a busy machine delays each of them.
+		if most := recovery + 20*other.high; p.recovered > most {
+			t.Errorf("%s: exact limits were granted again after %s, want %s at most", p.name, p.recovered, most)
 		}
 		if haste := unhurried(shared, other, 50*time.Millisecond); haste != "" {
 			t.Errorf("%s: %s", p.name, haste)
