@@ -53,11 +53,12 @@ if beat == 1 then
   call('PEXPIRE', prefix .. 'epoch', DAY)
   -- Hashes whose windows are all over: see keep.
   key = prefix .. 'hashes'
-  local over = call('ZRANGEBYSCORE', key, '-inf', format('%.0f', now / 1000 - 2000), 'LIMIT', '0', '64')
+  local over = call('ZRANGEBYSCORE', key, '-inf', format('%.0f', now / 1000 - 2000), 'LIMIT', '0', '1000')
   if #over > 0 then
     call('UNLINK', spread(over))
     call('ZREM', key, spread(over))
   end
+  call('ZREMRANGEBYSCORE', key, '-inf', format('%.0f', now / 1000 - 62000)) -- what is left of these has expired
   call('PEXPIRE', key, DAY)
 end
 
