@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -21,6 +20,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/weir-project/weir/examples/petstore"
+	"github.com/weir-project/weir/test/realserver"
 )
 
 // A step is a command that a document shows, and what it says comes of it.
@@ -261,24 +261,7 @@ var spaces = regexp.MustCompile(" +")
 // the backend's, the gateway's and the traffic manager's, by others that are free.
 func freePorts(t *testing.T, n int) []*strings.Replacer {
 	t.Helper()
-	var open []net.Listener // until all are chosen, so that they differ
-	defer func() {
-		for _, l := range open {
-			_ = l.Close()
-		}
-	}()
-	free := func() string {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		open = append(open, l)
-		_, port, err := net.SplitHostPort(l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return port
-	}
+	free := func() string { return realserver.FreePort(t) }
 	all := make([]*strings.Replacer, n)
 	for i := range all {
 		gateway := free()
