@@ -57,27 +57,37 @@ func (b *bench) chance(seed uint64) {
 	}
 }
 
-// batch makes a batch of one to six assertions, each of another counter.
+// batch makes a batch of one to six counters; of one or two windows of each.
 func (d *dice) batch(now int64) limiter.Batch {
 	node := d.IntN(len(d.seqs))
 	batch := limiter.Batch{Node: uint64(node) + 1, Beat: d.IntN(4) == 0}
 	d.Shuffle(len(d.counters), func(i, j int) { d.counters[i], d.counters[j] = d.counters[j], d.counters[i] })
 	for i := range 1 + d.IntN(len(d.counters)) {
-		a := limiter.Assertion{
-			Counter: d.counters[i], Register: d.units(), Want: d.units(), Limit: d.units(),
-		}
-		if d.IntN(8) > 0 {
-			d.seqs[node]++
-			a.Seq = d.seqs[node]
-		}
-		if a.Counter[0]%2 == 0 {
-			d.window(&a, now)
-		} else {
-			d.bucket(&a)
-		}
+		a := d.assertion(node, d.counters[i], now)
 		batch.Assertions = append(batch.Assertions, a)
+		if other := d.assertion(node, a.Counter, now); other.Begin != a.Begin {
+			batch.Assertions = append(batch.Assertions, other)
+		}
 	}
+	d.Shuffle(len(batch.Assertions), func(i, j int) {
+		batch.Assertions[i], batch.Assertions[j] = batch.Assertions[j], batch.Assertions[i]
+	})
 	return batch
+}
+
+// assertion makes an assertion of a counter.
+func (d *dice) assertion(node int, c limiter.Counter, now int64) limiter.Assertion {
+	a := limiter.Assertion{Counter: c, Register: d.units(), Want: d.units(), Limit: d.units()}
+	if d.IntN(8) > 0 {
+		d.seqs[node]++
+		a.Seq = d.seqs[node]
+	}
+	if a.Counter[0]%2 == 0 {
+		d.window(&a, now)
+	} else {
+		d.bucket(&a)
+	}
+	return a
 }
 
 // window makes a an assertion of a window near now: one of 41 ms and some, or of an hour.

@@ -79,22 +79,21 @@ func benchmark(b *testing.B, valkey bool, size, nodes int, shape func(*limiter.A
 	b.ReportMetric(float64(took.Nanoseconds())/per, "cpu-ns/assertion")
 	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/per, "allocs/assertion")
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/per, "ns/assertion")
-	b.ReportMetric(alone, "bytes/key")
+	b.ReportMetric(alone/float64(size), "bytes/key")
 	if nodes > 1 {
-		b.ReportMetric((all-alone)/float64(nodes-1), "bytes/node")
+		b.ReportMetric((all-alone)/float64(size*(nodes-1)), "bytes/node")
 	}
 	b.ReportMetric(0, "ns/op")
 }
 
-// used returns how many bytes a key takes, with all that the server needs for it.
-func used(b *testing.B, server *redistest.Server) float64 {
-	keys, _ := server.Do(b, "KEYS", "weir:[wb]*").([]any)
-	sum := int64(0)
+// used returns how many bytes the server needs for all that it knows of counters.
+func used(b *testing.B, server *redistest.Server) (sum float64) {
+	keys, _ := server.Do(b, "KEYS", "weir:[wspb]*").([]any)
 	for _, key := range keys {
-		n, _ := server.Do(b, "MEMORY", "USAGE", key).(int64)
-		sum += n
+		n, _ := server.Do(b, "MEMORY", "USAGE", key, "SAMPLES", 0).(int64)
+		sum += float64(n)
 	}
-	return float64(sum) / float64(len(keys))
+	return sum
 }
 
 // script returns how many microseconds the server spent in the script.

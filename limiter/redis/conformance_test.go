@@ -12,7 +12,7 @@ import (
 var acl = []any{
 	"ACL", "SETUSER", "weir", "on", ">s3cret", "resetkeys", "~weir:*", "resetchannels", "-@all",
 	"+evalsha", "+script|load", "+wait", "+time", "+info", "+ping", "+select", "+hello", "+auth", "+client|setname",
-	"+get", "+mget", "+set", "+setrange", "+hmget", "+hset", "+unlink", "+pttl", "+pexpire", "+pexpireat",
+	"+get", "+set", "+hmget", "+hset", "+hdel", "+hscan", "+unlink", "+pttl", "+pexpire", "+pexpireat",
 	"+zadd", "+zcard", "+zrangebyscore", "+zrem", "+zremrangebyscore",
 }
 

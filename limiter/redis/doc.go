@@ -12,7 +12,7 @@
 //
 //	ACL SETUSER weir on >password resetkeys ~weir:* resetchannels -@all
 //	    +evalsha +script|load +wait +time +info +ping +select +hello +auth +client|setname
-//	    +get +set +mget +setrange +hmget +hset +unlink +pttl +pexpire +pexpireat
+//	    +get +set +hmget +hset +hdel +hscan +unlink +pttl +pexpire +pexpireat
 //	    +zadd +zcard +zrangebyscore +zrem +zremrangebyscore
 //
 // where ~weir:* is the prefix of [Options]. All keys below it expire.
@@ -23,13 +23,15 @@
 //
 //	w <end 8>                  a hash of the windows that end then. Its fields are counters:
 //	                           of each the sum, and 23 bytes for each node
-//	s <width 8> <number/8>     a hash of what slides: of each counter the sums of 8 windows
-//	b <counter 16>             a bucket: its state, and 39 bytes for each node
+//	s <width 8> <number>       a hash of windows that slide, likewise
+//	p <width 8> <number/32>    a hash of what slides: of each counter the sums of 32 windows
+//	buckets                    a hash of all buckets: of each its state, and 39 bytes for each node
 //	epoch, nodes, hashes       whose data this is, which nodes live, and until when
-//	                           hashes are kept
+//	                           hashes of windows are kept
+//	sweep                      where the next buckets are that may be over
 //
 // A window that ends with many others takes about 110 bytes of the server's memory for its
-// first node, and 24 for each other one; a bucket 230 and 40.
+// first node, and 24 for each other one; a bucket 170 and 45.
 //
 // An epoch ends when the server's replication id changes: with a restart or a
 // promotion, and also when a server that had none gets its first replica, or has had

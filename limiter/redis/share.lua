@@ -3,11 +3,11 @@
 -- numbers are whole, and exact up to 2^53.
 local call, spread = redis.call, unpack
 local pack, unpack = struct.pack, struct.unpack
-local find, sub, format, concat = string.find, string.sub, string.format, table.concat
+local byte, find, sub, format, concat = string.byte, string.find, string.sub, string.format, table.concat
 local floor, min, max = math.floor, math.min, math.max
 local APPLIED, STALE, LATE, EARLY = 1, 2, 3, 4
 local MOST, DAY, MINUTE, SILENCE = 9007199254740992, '86400000', 60000000, 600000000
-local FILLER, NONE = string.rep(' ', 65), string.rep('\0', 56)
+local FILLER = string.rep(' ', 65)
 
 local prefix, batch = ARGV[1], ARGV[2]
 local node, candidate, beat, fence, life, shapes, windows, buckets, at = unpack('<c8c8BI8I8I2I2I2', batch)
@@ -101,26 +101,66 @@ local function keep(key, left, expires)
   end
 end
 
--- save writes fields of a hash. One field is so long that no hash is kept as a list,
--- which would be searched from its beginning for each field.
-local function save(key, fields, expires)
+-- write writes fields of a hash, and returns for how long that is kept; below zero if
+-- it is new. One field is so long that no hash is kept as a list, which would be searched
+-- from its beginning for each field.
+local function write(key, fields)
   local left = call('PTTL', key)
   if left < 0 then
     fields[#fields + 1], fields[#fields + 2] = '', FILLER
   end
   call('HSET', key, spread(fields))
-  keep(key, left, expires)
+  return left
 end
 
--- The sums of the windows of a limit that slides are kept once more, all in one
--- place, by their numbers: 8 windows that follow each other are a stretch. stretch
--- returns what is known of one.
+-- Hashes of windows: which counters they are read for, their records, and what is to be
+-- written, until when they are kept.
+local hashes = {}
+local function hash(key)
+  local h = hashes[key]
+  if not h then
+    h = { key = key, counters = {}, records = {}, size = 0, fields = {}, changes = 0, expires = 0 }
+    hashes[key], hashes[#hashes + 1] = h, h
+  end
+  return h
+end
+
+-- change has a hash get another record.
+local function change(h, place, record)
+  local i = h.changes
+  h.records[place], h.fields[i + 1], h.fields[i + 2], h.changes = record, h.counters[place], record, i + 2
+end
+
+-- place returns where a hash has a counter's record, and where it will be once it is
+-- read, and whether it has to be.
+local function place(h, counter)
+  local places = h.places
+  if not places then
+    places = {}
+    for i = 1, h.size do
+      places[h.counters[i]] = i
+    end
+    h.places, h.more = places, h.size + 1
+  end
+  local i = places[counter]
+  if not i then
+    i = h.size + 1
+    h.size, h.counters[i], places[counter] = i, counter, i
+  end
+  return i
+end
+
+-- What slides has a state and a sum for each of its windows, 32 that follow each other in
+-- one place, a stretch, by their numbers. A window that none is known to follow is OPEN: its sum
+-- is in its own record alone, and that record has what is before it. So most assertions
+-- have to do with one record only. All others are TOLD in the stretch as well.
+local LENGTH, OPEN, TOLD, NOTHING = 32, '\1', '\2', string.rep('\0', 256)
 local stretches = {}
 local function stretch(width, number)
-  local key = prefix .. 's' .. width .. digits[number]
+  local key = prefix .. 'p' .. width .. digits[number]
   local t = stretches[key]
   if not t then
-    t = { key = key, sums = {}, fields = {}, changed = {}, expires = 0 }
+    t = { key = key, known = {}, counters = {}, changed = {}, begin = number * LENGTH, expires = 0 }
     stretches[key], stretches[#stretches + 1] = t, t
   end
   return t
@@ -132,23 +172,61 @@ end
 local function shape()
   local first, close, late, expires, before, number, asks, width, ends, after = unpack('<i8i8i8I6I2I7Bc8c8', batch, at)
   at = after
-  local s = { key = prefix .. 'w' .. ends, expires = expires, before = before, number = number, grants = now < close and not fenced,
-    counters = {}, windows = 0, fields = {}, changes = 0 }
+  local s = { before = before, number = number, asks = asks == 1, grants = now < close and not fenced, expires = expires, head = 8 }
   if now >= late then
     s.status = LATE
   elseif now < first then
     s.status = EARLY
+  elseif before > 0 then
+    s.head, s.width, s.hash = 16, width, hash(prefix .. 's' .. width .. digits[number])
+  else
+    s.hash = hash(prefix .. 'w' .. ends)
   end
-  if before > 0 and not s.status then
-    s.first, s.last = floor(number / 8), floor(number / 8)
-    if asks == 1 then
-      s.asks, s.first, s.last = true, floor((number - before) / 8), floor((number + 1) / 8)
-    end
-    for i = s.first, s.last do
-      s[i] = stretch(width, i)
-    end
+  if s.hash then
+    s.hash.expires = max(s.hash.expires, expires)
   end
   return s
+end
+
+-- reach returns the stretches of all windows that one has to do with, in either direction.
+local function reach(s)
+  if not s.reach then
+    s.reach = {}
+    for i = floor((s.number - s.before) / LENGTH), floor((s.number + s.before) / LENGTH) do
+      s.reach[#s.reach + 1] = stretch(s.width, i)
+    end
+  end
+  return s.reach
+end
+
+-- note notes the state of a window and, in the stretch, its sum.
+local function note(counter, s, number, state, sum)
+  local t = stretch(s.width, floor(number / LENGTH))
+  local known, i = t.known[counter] or NOTHING, number - t.begin
+  t.known[counter] = pack('<c0c1c0I7c0', sub(known, 1, i), state, sub(known, i + 2, LENGTH + 7 * i), sum, sub(known, LENGTH + 7 * i + 8))
+  t.changed[counter], t.expires = true, max(t.expires, s.expires)
+end
+
+-- others returns which of a counter's windows are open but for one, and whether there
+-- is one that follows that.
+local function others(counter, s)
+  local open, followed = {}, false
+  for i, t in ipairs(reach(s)) do
+    local known = t.known[counter]
+    if known then
+      local own = s.number - t.begin + 1
+      local found = find(known, OPEN, 1, true)
+      while found and found <= LENGTH do
+        if found ~= own then
+          open[#open + 1] = t.begin + found - 1
+        end
+        found = find(known, OPEN, found + 1, true)
+      end
+      found = find(known, '[^%z]', max(own + 1, 1))
+      followed = followed or found and found <= LENGTH and own < LENGTH
+    end
+  end
+  return open, followed
 end
 
 local EIGHT = '<I7I7I7I7I7I7I7I7'
@@ -156,71 +234,59 @@ local function eight(a, b, c, d, e, f, g, h)
   return a + b + c + d + e + f + g + h
 end
 
--- total returns the sum of some numbers of 7 bytes.
-local function total(text, first, n)
-  local sum, i = 0, first * 7 + 1
+-- total returns the sum of n windows of a stretch.
+local function total(known, first, n)
+  local sum, i = 0, LENGTH + first * 7 + 1
   while n >= 8 do
-    sum, i, n = sum + eight(unpack(EIGHT, text, i)), i + 56, n - 8
+    sum, i, n = sum + eight(unpack(EIGHT, known, i)), i + 56, n - 8
   end
   while n > 0 do
-    sum, i, n = sum + unpack('<I7', text, i), i + 7, n - 1
+    sum, i, n = sum + unpack('<I7', known, i), i + 7, n - 1
   end
   return sum
 end
 
 -- past returns the sum of a counter's windows before one, and of the one after: of that
--- and of the first only the larger, since no window holds both.
+-- and of the first only the larger, since no window holds both. All of them are told.
 local function past(counter, s)
   local own, sum, first, after = s.number, 0, 0, 0
-  for i = s.first, s.last do
-    local known = s[i].sums[counter]
+  for i, t in ipairs(reach(s)) do
+    local known = t.known[counter]
     if known then
-      local begin = i * 8
-      if i == s.first then
-        first = unpack('<I7', known, (own - s.before - begin) * 7 + 1)
+      local f, k = own - s.before - t.begin, own + 1 - t.begin
+      if f >= 0 and f < LENGTH then
+        first = total(known, f, 1)
       end
-      local a, b = max(own - s.before + 1 - begin, 0), min(own - 1 - begin, 7)
+      local a, b = max(f + 1, 0), min(k - 2, LENGTH - 1)
       sum = sum + total(known, a, b - a + 1)
-      local k = own + 1 - begin
-      if k >= 0 and k < 8 then
-        after = unpack('<I7', known, k * 7 + 1)
+      if k >= 0 and k < LENGTH then
+        after = total(known, k, 1)
       end
     end
   end
   return min(sum + max(first, after), MOST)
 end
 
--- note notes the sum of a counter's window beside those of the others.
-local function note(counter, s, sum)
-  local i = floor(s.number / 8)
-  local t, at = s[i], (s.number - i * 8) * 7
-  local known = t.sums[counter] or NONE
-  t.sums[counter] = pack('<c0I7c0', sub(known, 1, at), sum, sub(known, at + 8))
-  t.changed[counter] = true
-  if t.expires < s.expires then
-    t.expires = s.expires
-  end
-end
-
--- A window's record is the sum of its registers. Then follow for each node 23 bytes:
--- its name, the number of its last assertion, its register.
-local function window(counter, record, s)
+-- A window's record is the sum of its registers; of one that slides then follow the sum of
+-- those before it, as long as it is open, and whether it is not. Then follow for each node
+-- 23 bytes: its name, the number of its last assertion, its register.
+local function window(counter, s, i)
   local low, high, register, want, limit = unpack('<I4I4I7I7I7', batch, at + 18)
-  if s.status then
-    return s.status, 0, 0, 0
-  end
+  local h, head, record = s.hash, s.head, nil
+  record = h.records[i]
   local sum, mine, n, before, old = 0, nil, 1, 0, 0
-  if s.asks then
-    before = past(counter, s)
-  end
   if record then
-    sum = unpack('<I7', record)
-    mine, n = entry(record, 8, 23), (#record - 7) / 23
+    if s.asks and s.before > 0 then
+      sum, before = unpack('<I7I7', record)
+    else
+      sum = unpack('<I7', record)
+    end
+    mine, n = entry(record, head, 23), (#record + 1 - head) / 23
   end
   if mine then
-    local l, h
-    l, h, old = unpack('<I4I4I7', record, mine + 8)
-    if high < h or high == h and low <= l then
+    local l, u
+    l, u, old = unpack('<I4I4I7', record, mine + 8)
+    if high < u or high == u and low <= l then
       return STALE, sum, before, 0
     end
   elseif low == 0 and high == 0 then
@@ -238,19 +304,40 @@ local function window(counter, record, s)
     granted = min(grant(want, limit - sum - before, n), MOST - register)
     sum, register = sum + granted, register + granted
   end
-  if n == 1 then
+  if n == 1 and head == 8 then
     record = pack('<I7c8I4I4I7', sum, node, low, high, register)
   elseif mine then
     record = pack('<I7c0I4I4I7c0', sum, sub(record, 8, mine + 7), low, high, register, sub(record, mine + 23))
   else
     record = pack('<I7c0c8I4I4I7', sum, sub(record, 8), node, low, high, register)
   end
-  local i = s.changes
-  s.fields[i + 1], s.fields[i + 2], s.changes = counter, record, i + 2
-  if s.before > 0 then
-    note(counter, s, sum)
-  end
+  change(h, i, record)
   return APPLIED, sum, before, granted
+end
+
+-- slide does what window does, where something is known to follow the window, or it is not
+-- known what is before it. What is open has its sum told first.
+local function slide(counter, s, i)
+  local open, followed = others(counter, s)
+  for j, number in ipairs(open) do
+    local h = hash(prefix .. 's' .. s.width .. digits[number])
+    local k = place(h, counter)
+    local record = h.records[k]
+    if record then
+      change(h, k, sub(record, 1, 14) .. TOLD .. sub(record, 16))
+    end
+    note(counter, s, number, TOLD, record and unpack('<I7', record) or 0)
+  end
+  local record, state = s.hash.records[i], followed and TOLD or OPEN
+  local rest = pack('<I7c1', past(counter, s), state)
+  s.hash.records[i] = record and sub(record, 1, 7) .. rest .. sub(record, 16) or '\0\0\0\0\0\0\0' .. rest
+  local status, sum, before, granted = window(counter, s, i)
+  if status == APPLIED then
+    note(counter, s, s.number, state, followed and sum or 0)
+  else
+    s.hash.records[i] = record
+  end
+  return status, sum, before, granted
 end
 
 -- flow returns how many units flow into a bucket in some nanoseconds, rate of them
@@ -301,14 +388,15 @@ end
 -- held, when the first of that lapses, when the last, and until which millisecond the
 -- record is kept. Then follow for each node 39 bytes: its name, the number of its last
 -- assertion, its register, what it holds, until when.
-local HEAD, ENTRY, SIZE = '<I7I7I2I7I7I7I6', '<c8I4I4I7I7I7I2', 39
+local HEAD, ENTRY, FIRST, SIZE = '<I7I7I2I7I7I7I6', 'c8I4I4I7I7I7I2', 44, 39
+local NEW, ADDED, CHANGED = HEAD .. ENTRY, HEAD .. 'c0' .. ENTRY, HEAD .. 'c0' .. ENTRY .. 'c0'
 
--- holders returns what nodes hold, and for how many nanoseconds from now on.
-local function holders(entries)
+-- holders returns what nodes hold, but for one, and for how many nanoseconds from now on.
+local function holders(record, but)
   local all = {}
-  for i = 1, #entries, SIZE do
-    local holds, micros, nanos = unpack('<I7I7I2', entries, i + 23)
-    if holds > 0 then
+  for i = FIRST, #record, SIZE do
+    local holds, micros, nanos = unpack('<I7I7I2', record, i + 23)
+    if holds > 0 and i ~= but then
       all[#all + 1] = { holds, (micros - now) * 1000 + nanos, micros }
     end
   end
@@ -347,28 +435,36 @@ local function refill(missing, filled, held, all, rate, period)
   return missing, filled
 end
 
--- heard returns the entries without those of nodes that were silent for too long.
-local function heard(entries)
-  local all = {}
-  for i = 1, #entries, SIZE do
-    if now - unpack('<I7', entries, i + 30) < SILENCE then
-      all[#all + 1] = sub(entries, i, i + SIZE - 1)
+-- heard returns a record without nodes that were silent for too long.
+local function heard(record)
+  local all = { sub(record, 1, FIRST - 1) }
+  for i = FIRST, #record, SIZE do
+    if now - unpack('<I7', record, i + 30) < SILENCE then
+      all[#all + 1] = sub(record, i, i + SIZE - 1)
     end
   end
   return concat(all)
 end
 
-local function bucket(key, record)
+-- All buckets are fields of one hash. What is to be written of them, how many are new, and
+-- until when the one is kept that is kept the longest, of those where that has changed.
+local pool, poured, pourings, added, latest = prefix .. 'buckets', {}, 0, 0, 0
+
+local function bucket(counter, record)
   local low, high, register, want, limit, rate, period, holds, micros, nanos, begin =
     unpack('<I4I4I7I7I7I7I8I7I7I2I7', batch, at + 16)
-  local entries = ''
-  local missing, filled, held, lapse, last, kept, all = 0, 0, 0, MOST, 0, 0, nil
+  local missing, filled, rest, held, lapse, last, kept = 0, 0, 0, 0, MOST, 0, 0
+  local all, mine, n = nil, nil, 0
+  local l, h, old, had, u, v
   if record then
-    local rest
     missing, filled, rest, held, lapse, last, kept = unpack(HEAD, record)
-    entries = sub(record, 44)
+    if kept * 1000 <= now then -- it is over
+      record, missing, filled, held, lapse, last, kept = false, 0, 0, 0, MOST, 0, 0
+    end
+  end
+  if record then
     if lapse <= now then
-      all = holders(entries)
+      all = holders(record)
     end
     filled = (filled - now) * 1000 + rest
     if filled >= 0 then
@@ -376,16 +472,15 @@ local function bucket(key, record)
     else
       missing, filled = refill(missing, filled, held, all, rate, period)
     end
+    mine = entry(record, FIRST, SIZE)
+    if mine then
+      l, h, old, had, u, v = unpack('<I4I4I7I7I7I2', record, mine + 8)
+    end
+    if (low > 0 or high > 0) and not (mine and now - u < SILENCE) then
+      record, mine = heard(record), nil
+    end
+    n = (#record + 1 - FIRST) / SIZE
   end
-  local mine = entry(entries, 1, SIZE)
-  local l, h, old, had, u, v
-  if mine then
-    l, h, old, had, u, v = unpack('<I4I4I7I7I7I2', entries, mine + 8)
-  end
-  if (low > 0 or high > 0) and not (mine and now - u < SILENCE) then
-    entries, mine = heard(entries), nil
-  end
-  local n = #entries / SIZE
   if mine then
     if high < h or high == h and low <= l then
       return STALE, missing, 0, 0
@@ -405,14 +500,14 @@ local function bucket(key, record)
   elseif low == 0 and high == 0 then
     return STALE, missing, 0, 0
   else
-    missing, mine, n = max(missing, begin), #entries + 1, n + 1
+    missing, n = max(missing, begin), n + 1
   end
   micros = min(now + micros, MOST)
-  local left, right = sub(entries, 1, mine - 1), sub(entries, mine + SIZE)
-  local now_held = micros > now or nanos > 0
   if all then
-    held = outstanding(holders(left .. right), 0)
+    all = holders(record, mine)
+    held = outstanding(all, 0)
   end
+  local now_held = micros > now or nanos > 0
   if now_held and missing < held + holds or missing < held then
     missing = min(held + (now_held and holds or 0), MOST)
   end
@@ -421,10 +516,12 @@ local function bucket(key, record)
     granted = min(grant(want, limit - missing, n), MOST - register)
     missing, register, holds = missing + granted, register + granted, holds + granted
   end
-  entries = left .. pack(ENTRY, node, low, high, register, holds, micros, nanos) .. right
   held = held + holds
   if all then
-    held, _, lapse = outstanding(holders(entries), filled)
+    if holds > 0 then
+      all[#all + 1] = { holds, (micros - now) * 1000 + nanos, micros }
+    end
+    held, rest, lapse = outstanding(all, filled)
   elseif holds > 0 then
     lapse = min(lapse, micros)
   end
@@ -434,91 +531,159 @@ local function bucket(key, record)
   if holds > 0 then
     last = max(last, micros)
   end
-  local whole = floor(filled / 1000)
   -- It is kept for a minute longer than it matters, and then some, so that it is
-  -- seldom said again how long.
+  -- seldom to be said how long all of them are.
   local ends = (max(now, last) + missing * period / rate / 1000 + MINUTE) / 1000
-  if ends < kept and #record == #entries + 43 then
-    call('SETRANGE', key, '0', pack(HEAD, missing, now + whole, filled - whole * 1000, held, lapse, last, kept) .. entries)
-  else
+  if ends >= kept then
     kept = min(floor(ends) + 60000, 9999999999999)
-    call('SET', key, pack(HEAD, missing, now + whole, filled - whole * 1000, held, lapse, last, kept) .. entries,
-      'PXAT', format('%.0f', kept))
+    latest = max(latest, kept)
   end
+  local whole = floor(filled / 1000)
+  local first, nano = now + whole, filled - whole * 1000
+  if n == 1 then
+    if not record then
+      added = added + 1
+    end
+    record = pack(NEW, missing, first, nano, held, lapse, last, kept, node, low, high, register, holds, micros, nanos)
+  elseif mine then
+    record = pack(CHANGED, missing, first, nano, held, lapse, last, kept,
+      sub(record, FIRST, mine - 1), node, low, high, register, holds, micros, nanos, sub(record, mine + SIZE))
+  else
+    record = pack(ADDED, missing, first, nano, held, lapse, last, kept,
+      sub(record, FIRST), node, low, high, register, holds, micros, nanos)
+  end
+  poured[pourings + 1], poured[pourings + 2], pourings = counter, record, pourings + 2
   return APPLIED, missing, 0, granted
 end
 
-local answers, kinds, kind, counters = {}, {}, {}, {}
+-- sweep deletes buckets that are over. It looks at some of them, and the next time at
+-- those that follow: at more than there are new, so that it keeps up with what is added.
+local function sweep(some)
+  local place = prefix .. 'sweep'
+  local found = call('HSCAN', pool, call('GET', place) or '0', 'COUNT', digits[some])
+  local records, over = found[2], {}
+  for i = 1, #records, 2 do
+    if records[i] ~= '' and unpack('<I6', records[i + 1], FIRST - 6) * 1000 <= now then
+      over[#over + 1] = records[i]
+    end
+  end
+  if #over > 0 then
+    call('HDEL', pool, spread(over))
+  end
+  if #records > 0 then
+    call('SET', place, found[1], 'PX', DAY)
+  end
+end
+
+local answers, shaped, kinds, places = {}, {}, {}, {}
 for i = 1, shapes do
-  kinds[i] = shape()
+  shaped[i] = shape()
 end
 local begin = at
 for i = 1, windows do
   local counter, number = unpack('<c16I2', batch, at)
-  local s = kinds[number]
-  kind[i], counters[i] = s, counter
-  s.windows = s.windows + 1
-  s.counters[s.windows] = counter
-  if s.first then
-    for j = s.first, s.last do
-      local t = s[j]
-      if t.sums[counter] == nil then
-        t.sums[counter], t.fields[#t.fields + 1] = false, counter
+  local s = shaped[number]
+  local h = s.hash
+  kinds[i] = s
+  if h then
+    h.size = h.size + 1
+    places[i], h.counters[h.size] = h.size, counter
+  end
+  at = at + 47
+end
+for i = 1, #hashes do
+  local h = hashes[i]
+  h.records = call('HMGET', h.key, spread(h.counters))
+end
+at = begin
+local slides, sliding = {}, {}
+for i = 1, windows do
+  local s = kinds[i]
+  local h, j = s.hash, places[i]
+  if not h then
+    answers[i] = pack('<BI7I7I7', s.status, 0, 0, 0)
+  elseif s.before > 0 and (sliding[h.counters[j]] or not h.records[j] or byte(h.records[j], 15) ~= 1) then
+    slides[#slides + 1], sliding[h.counters[j]] = i, true
+  else
+    answers[i] = pack('<BI7I7I7', window(h.counters[j], s, j))
+  end
+  at = at + 47
+end
+if #slides > 0 then
+  local last = at
+  for j, i in ipairs(slides) do
+    local counter = kinds[i].hash.counters[places[i]]
+    for k, t in ipairs(reach(kinds[i])) do
+      if t.known[counter] == nil then
+        t.known[counter], t.counters[#t.counters + 1] = false, counter
       end
     end
   end
-  at = at + 47
-end
-for i = 1, #stretches do
-  local t = stretches[i]
-  local known = call('HMGET', t.key, spread(t.fields))
-  for j = 1, #known do
-    t.sums[t.fields[j]] = known[j]
-  end
-end
-for i = 1, shapes do
-  local s = kinds[i]
-  if not s.status then
-    s.records, s.windows = call('HMGET', s.key, spread(s.counters)), 0
-  end
-end
-at = begin
-for i = 1, windows do
-  local s = kind[i]
-  local record
-  if s.records then
-    s.windows = s.windows + 1
-    record = s.records[s.windows]
-  end
-  answers[i] = pack('<BI7I7I7', window(counters[i], record, s))
-  at = at + 47
-end
-for i = 1, shapes do
-  local s = kinds[i]
-  if s.changes > 0 then
-    save(s.key, s.fields, s.expires)
-  end
-end
-for i = 1, #stretches do
-  local t = stretches[i]
-  if next(t.changed) then
-    local fields = {}
-    for counter in pairs(t.changed) do
-      fields[#fields + 1], fields[#fields + 2] = counter, t.sums[counter]
+  for i, t in ipairs(stretches) do
+    local known = call('HMGET', t.key, spread(t.counters))
+    for j = 1, #known do
+      t.known[t.counters[j]] = known[j]
     end
-    save(t.key, fields, t.expires)
+  end
+  for j, i in ipairs(slides) do
+    local s = kinds[i]
+    local counter = s.hash.counters[places[i]]
+    for k, number in ipairs((others(counter, s))) do
+      place(hash(prefix .. 's' .. s.width .. digits[number]), counter)
+    end
+  end
+  for i, h in ipairs(hashes) do
+    if h.more and h.more <= h.size then
+      local more = call('HMGET', h.key, spread(h.counters, h.more))
+      for j = 1, #more do
+        h.records[h.more + j - 1] = more[j]
+      end
+    end
+  end
+  for j, i in ipairs(slides) do
+    at = begin + (i - 1) * 47
+    answers[i] = pack('<BI7I7I7', slide(kinds[i].hash.counters[places[i]], kinds[i], places[i]))
+  end
+  at = last
+  for i, t in ipairs(stretches) do
+    if next(t.changed) then
+      local fields = {}
+      for counter in pairs(t.changed) do
+        fields[#fields + 1], fields[#fields + 2] = counter, t.known[counter]
+      end
+      keep(t.key, write(t.key, fields), t.expires)
+    end
+  end
+end
+for i, h in ipairs(hashes) do
+  if h.changes > 0 and h.expires == 0 then
+    call('HSET', h.key, spread(h.fields)) -- it is kept already
+  elseif h.changes > 0 then
+    keep(h.key, write(h.key, h.fields), h.expires)
   end
 end
 if buckets > 0 then
-  local keys = {}
+  local begin, names = at, {}
   for i = 1, buckets do
-    local begin = at + (i - 1) * 83
-    keys[i] = prefix .. 'b' .. sub(batch, begin, begin + 15)
-  end
-  local records = call('MGET', spread(keys))
-  for i = 1, buckets do
-    answers[windows + i] = pack('<BI7I7I7', bucket(keys[i], records[i]))
+    names[i] = sub(batch, at, at + 15)
     at = at + 83
   end
+  at = begin
+  local records = call('HMGET', pool, spread(names))
+  for i = 1, buckets do
+    answers[windows + i] = pack('<BI7I7I7', bucket(names[i], records[i]))
+    at = at + 83
+  end
+  if latest > 0 then
+    local left = write(pool, poured)
+    if left < latest - now / 1000 then
+      call('PEXPIREAT', pool, digits[latest + 60000])
+    end
+  elseif pourings > 0 then
+    call('HSET', pool, spread(poured))
+  end
+end
+if beat == 1 or added > 0 then
+  sweep(100 * beat + 4 * added)
 end
 return pack('<I8c8BI2I4', now, epoch, (fenced and 1 or 0) + 2 * replicated, min(replicas, 65535), nodes) .. concat(answers)
