@@ -42,7 +42,10 @@ fmt: ## format every file as the linters want it
 	$(LINTER) fmt ./...
 
 unit: ## all tests: unit, fuzz seeds, behaviour scripts, end to end
-	$(GO) test -race -shuffle=on -count=1 -timeout 10m ./...
+	$(GO) test -race -shuffle=on -count=1 -timeout 10m $$($(GO) list ./... | grep -v '/weir/test$$')
+	@# What is held to times under load has the machine to itself.
+	$(GO) test -race -shuffle=on -count=1 -timeout 10m -skip '^TestShared' ./test
+	$(GO) test -race -shuffle=on -count=1 -timeout 10m -run '^TestShared' -parallel 3 ./test
 
 allocs: ## the tests that count allocations, without the race detector, which allocates
 	$(GO) test -shuffle=on -count=1 -run 'Alloc' ./...

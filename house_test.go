@@ -98,7 +98,7 @@ var walls = []wall{
 	{"sim", nil, nil},
 	{"sim/faults", nil, nil},
 	{"test", nil, nil},
-	{"test/realserver", nil, nil},
+	{"test/realserver", nil, []string{"github.com/Shopify/toxiproxy/v2", "github.com/rs/zerolog"}},
 }
 
 // bans says which packages production code does not import, and why. A ban may

@@ -1,18 +1,12 @@
 package test
 
 import (
-	"context"
-	"encoding/json"
-	"fmt"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
-	toxiproxy "github.com/Shopify/toxiproxy/v2"
-	"github.com/rs/zerolog"
-
 	"github.com/weir-project/weir/limiter/redis/redistest"
+	"github.com/weir-project/weir/test/realserver"
 )
 
 // long tells that the tests of faults are to take their time.
@@ -42,51 +36,23 @@ var faultKinds = []sharedKind{
 	{name: "free", perSecond: 20},
 }
 
-// A wire is what is between nodes and a store.
-type wire struct {
-	*toxiproxy.Proxy
-	t testing.TB
-}
-
-func newWire(t testing.TB, to string) wire {
-	t.Helper()
-	p := toxiproxy.NewProxy(toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()), "wire", "127.0.0.1:0", to)
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Stop)
-	return wire{p, t}
-}
-
-// worse makes it worse for a while.
-func (w wire) worse(kind, attributes string, while func()) {
-	w.t.Helper()
-	text := fmt.Sprintf(`{"name": %q, "type": %[1]q, "stream": "downstream", "toxicity": 1, "attributes": {%s}}`, kind, attributes)
-	if !json.Valid([]byte(text)) {
-		w.t.Fatalf("%s is no JSON", text)
-	}
-	if _, err := w.Toxics.AddToxicJson(strings.NewReader(text)); err != nil {
-		w.t.Fatal(err)
-	}
-	defer func() {
-		if err := w.Toxics.RemoveToxic(context.Background(), kind); err != nil {
-			w.t.Error(err)
-		}
-	}()
-	while()
-}
-
 // TestSharedStoreFails has the store lose its data in two ways, hang, become slow and
 // go silent, one after the other, under load.
 func TestSharedStoreFails(t *testing.T) {
 	t.Parallel()
 	store := startStore(t, redistest.Options{})
-	f, w := newSharedFleet(t, faultKinds), newWire(t, store.Addr)
+	f, w := newSharedFleet(t, faultKinds), realserver.NewNetwork(t, store.Addr)
 	f.binary = plain
-	f.startManagers(2, distributedAt(t, w.Listen))
-	f.startGateways(3, balancedOver(t, f.managers...)+"\n"+clusterAt(t, w.Listen, storeUser, storePassword))
+	f.startManagers(2, distributedAt(t, w.Addr))
+	f.startGateways(3, balancedOver(t, f.managers...)+"\n"+clusterAt(t, w.Addr, storeUser, storePassword))
 	tr := newTrial(t, f)
 	while := func() { time.Sleep(1500 * time.Millisecond) }
+	worse := func(kind string, milliseconds int) func() {
+		return func() {
+			defer w.Worse(kind, "downstream", map[string]any{kind: milliseconds})()
+			while()
+		}
+	}
 	rounds := 1
 	if long() {
 		rounds = 10
@@ -100,9 +66,9 @@ func TestSharedStoreFails(t *testing.T) {
 		tr.toldAgain(store)
 		tr.phase("stopped", func() { store.Hang(); while(); store.Resume() })
 		tr.granted(time.Now())
-		tr.phase("50 ms away", func() { w.worse("latency", `"latency": 50`, while) })
+		tr.phase("50 ms away", worse("latency", 50))
 		tr.granted(time.Now())
-		tr.phase("a black hole", func() { w.worse("timeout", `"timeout": 0`, while) })
+		tr.phase("a black hole", worse("timeout", 0))
 		tr.granted(time.Now())
 		tr.flushedBehind(store)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weir-project/weir/limiter/redis"
 	"github.com/weir-project/weir/limiter/redis/redistest"
+	"github.com/weir-project/weir/test/realserver"
 )
 
 func TestCheck(t *testing.T) {
@@ -19,8 +20,8 @@ func TestCheck(t *testing.T) {
 	replica := redistest.Start(t, redistest.Options{Of: primary})
 	primary.AwaitReplicas(t, 1)
 	cluster := redistest.Start(t, redistest.Options{Args: []string{"--cluster-enabled", "yes"}})
-	n := startNetwork(t, server.Addr)
-	n.worse("latency", "downstream", map[string]any{"latency": 8})
+	n := realserver.NewNetwork(t, server.Addr)
+	n.Worse("latency", "downstream", map[string]any{"latency": 8})
 	for _, test := range []struct {
 		name    string
 		options redis.Options
@@ -36,7 +37,7 @@ func TestCheck(t *testing.T) {
 		}, redis.Fault},
 		{"a replica", redis.Options{Addr: replica.Addr}, []string{"fault the server is a replica of 127.0.0.1:" + primary.Port(), "fault counters cannot be shared"}, 4},
 		{"a cluster", redis.Options{Addr: cluster.Addr}, []string{"fault the server is part of a sharded cluster (cluster_enabled:1)"}, 4},
-		{"a slow network", redis.Options{Addr: n.Listen}, []string{"warning a round trip takes"}, redis.Fault},
+		{"a slow network", redis.Options{Addr: n.Addr}, []string{"warning a round trip takes"}, redis.Fault},
 		{"not enough rights", redis.Options{Addr: server.Addr, User: "weir", Password: "s3cret", Prefix: "other:"}, []string{"fault counters cannot be shared: "}, 4},
 		{"a wrong password", redis.Options{Addr: server.Addr, User: "weir", Password: "guess"}, []string{"fault the server cannot be used: the server does not know this user"}, 4},
 		{"nobody there", redis.Options{Addr: "127.0.0.1:1"}, []string{"fault the server cannot be used: dial tcp"}, 4},
