@@ -62,7 +62,7 @@ type Assertion struct {
 	Counter Counter
 	// Seq numbers what a node asserts of a counter and window. The store takes
 	// note of what has a higher number than the last, and answers [Stale] to
-	// anything else. With zero nothing is asserted, it is only asked.
+	// anything else. With zero nothing is asserted, it is only asked. At most [MaxSeq].
 	Seq uint64
 	// Register is what the node has spent (in the window; of a bucket: ever) and the
 	// rights that it holds beside. It may be lower than before, if something was
@@ -91,8 +91,9 @@ type Assertion struct {
 	// Rate units flow into a bucket in Period nanoseconds; Rate is at least one.
 	Rate, Period int64
 	// Held is the part of Register, of a bucket, that has not been spent yet. It
-	// may be until Lease nanoseconds from now; the store takes for spent then what
-	// it has not heard of since. While it is held it is missing, and does not refill.
+	// may be until Lease nanoseconds from now, of which a store may make whole
+	// microseconds, rounded up; it takes for spent then what it has not heard of
+	// since. While it is held it is missing, and does not refill.
 	Held, Lease int64
 	// Missing is what is missing in the bucket as far as the node knows, its
 	// own Register included. A store that has no register of the node begins with it.
@@ -133,6 +134,9 @@ const (
 	// Fence is for how long a new epoch grants nothing: nodes use it to assert
 	// again what they have.
 	Fence = 2 * time.Second
+	// MaxSeq is the largest number that an assertion can have, also where a store calculates
+	// with floating-point numbers. At a million a second they last for 285 years.
+	MaxSeq = 1 << 53
 	// NodeLife is for how long a node counts as living after a beat.
 	NodeLife = 3 * time.Second
 	// Silence is after what time a register of a bucket is forgotten that its node has not

@@ -256,10 +256,10 @@ func dailySums(t testing.TB, store *redistest.Server) (sums []int64) {
 }
 
 // sumOf adds up the registers of a window's record: their sum, of 7 bytes, and for each node
-// 23, which end with its register.
+// 22, which end with its register.
 func sumOf(t testing.TB, record []byte) (sum int64) {
 	t.Helper()
-	const head, entry, size = 7, 23, 7
+	const head, entry, size = 7, 22, 7
 	number := func(b []byte) int64 { return int64(binary.LittleEndian.Uint64(append(bytes.Clone(b[:size]), 0))) }
 	if len(record) < head || (len(record)-head)%entry != 0 {
 		t.Fatalf("a record of %d bytes", len(record))

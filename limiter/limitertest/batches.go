@@ -62,6 +62,7 @@ func (b *bench) testMalformed() {
 		"begins before all": {Node: 1, Assertions: []limiter.Assertion{good, {Counter: c, Seq: 1, Begin: -1, End: now}}},
 		"no end":            {Node: 1, Assertions: []limiter.Assertion{good, {Counter: c, Seq: 1, Begin: now}}},
 		"no rate":           {Node: 1, Assertions: []limiter.Assertion{good, {Counter: c, Seq: 1, Period: 1}}},
+		"too many":          {Node: 1, Assertions: []limiter.Assertion{good, {Counter: c, Seq: 1<<53 + 1, Begin: now, End: now + 1}}},
 		"no period":         {Node: 1, Assertions: []limiter.Assertion{good, {Counter: c, Seq: 1, Rate: 1}}},
 	} {
 		if err := b.backend.Store.Share(b.t.Context(), &batch); err == nil {

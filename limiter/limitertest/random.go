@@ -125,7 +125,7 @@ func (d *dice) bucket(a *limiter.Assertion) {
 	a.Rate, a.Period = r.rate, r.period
 	a.Missing = d.units()
 	a.Held = d.Int64N(a.Register + 1)
-	a.Lease = d.Int64N(int64(50 * time.Millisecond))
+	a.Lease = d.Int64N(50_000) * int64(time.Microsecond)
 }
 
 // units returns a number of units: mostly a small one.

@@ -62,14 +62,14 @@ var windowCases = []windowCase{
 		{1, -1, 1, 4, 0, 100, 0, applied, 4, 0, 0}, // and of a window
 	}},
 	{"numbers and nodes that a double does not tell apart", []windowStep{
-		{-1, 0, 1 << 53, 1, 0, 100, 0, applied, 1, 0, 0},
-		{-1, 0, 1<<53 + 1, 3, 0, 100, 0, applied, 3, 0, 0},
-		{-1, 0, 1 << 53, 2, 0, 100, 0, stale, 3, 0, 0},
+		{-1, 0, 1<<53 - 2, 1, 0, 100, 0, applied, 1, 0, 0},
+		{-1, 0, 1<<53 - 1, 3, 0, 100, 0, applied, 3, 0, 0},
+		{-1, 0, 1<<53 - 2, 2, 0, 100, 0, stale, 3, 0, 0},
 		{-2, 0, 1, 5, 0, 100, 0, applied, 8, 0, 0},
 		{1<<63 - 1, 0, 1, 5, 0, 100, 0, applied, 13, 0, 0},
 		{-1 << 63, 0, 1, 5, 0, 100, 0, applied, 18, 0, 0},
-		{-1, 0, -1, 4, 0, 100, 0, applied, 19, 0, 0}, // the largest number there is
-		{-1, 0, 1<<63 - 1, 5, 0, 100, 0, stale, 19, 0, 0},
+		{-1, 0, 1 << 53, 4, 0, 100, 0, applied, 19, 0, 0}, // the largest number there is
+		{-1, 0, 1<<53 - 1, 5, 0, 100, 0, stale, 19, 0, 0},
 	}},
 	{"asked only", []windowStep{
 		{1, 0, 0, 9, 9, 100, 0, stale, 0, 0, 0},

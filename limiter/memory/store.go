@@ -114,6 +114,7 @@ var (
 	errNode   = errors.New("the node is zero")
 	errWindow = errors.New("the window does not end after it begins")
 	errRate   = errors.New("nothing flows into the bucket")
+	errSeq    = errors.New("its number is too large")
 )
 
 // check returns an error if nothing can be made of a batch.
@@ -124,6 +125,8 @@ func check(b *limiter.Batch) error {
 	for i := range b.Assertions {
 		a := &b.Assertions[i]
 		switch {
+		case a.Seq > limiter.MaxSeq:
+			return fmt.Errorf("assertion %d: %w", i, errSeq)
 		case isBucket(a):
 			if a.Rate < 1 || a.Period < 1 {
 				return fmt.Errorf("assertion %d: %w", i, errRate)

@@ -12,12 +12,14 @@ import (
 // An answer to a request has this form; all numbers are little-endian:
 //
 //	time 8, epoch 8, flags 1, replicas 2, nodes 4
-//	for each window, and then for each bucket: status 1, sum 7, past 7, granted 7
+//	for each window, and then for each bucket: status 1, sum 7, granted 7, and, where
+//	it was asked for, past 7
 //
 // The flags are 1: fenced, 2: a replica has been connected in this epoch.
 const (
 	answerHead = 23
-	answerSize = 22
+	answerSize = 15
+	pastSize   = 7
 
 	flagFenced     = 1
 	flagReplicated = 2
@@ -37,8 +39,14 @@ var errAnswer = errors.New("the server's answer is none of the script's")
 
 // read fills an answer to r into b. After an error b's answers mean nothing.
 func (r *request) read(text string, b *limiter.Batch) (verdict, error) {
-	if len(text) != answerHead+answerSize*len(r.order) {
-		return verdict{}, fmt.Errorf("%w: it has %d bytes, want %d", errAnswer, len(text), answerHead+answerSize*len(r.order))
+	size := answerHead + answerSize*len(r.order)
+	for _, i := range r.order {
+		if asksPast(&b.Assertions[i]) {
+			size += pastSize
+		}
+	}
+	if len(text) != size {
+		return verdict{}, fmt.Errorf("%w: it has %d bytes, want %d", errAnswer, len(text), size)
 	}
 	micros, flags := low(text, 8), text[16]
 	v := verdict{
@@ -56,13 +64,17 @@ func (r *request) read(text string, b *limiter.Batch) (verdict, error) {
 	for _, i := range r.order {
 		a := &b.Assertions[i]
 		a.Status = limiter.Status(text[0])
-		a.Sum, a.Past, a.Granted = int64(low(text[1:], 7)), int64(low(text[8:], 7)), int64(low(text[15:], 7))
+		a.Sum, a.Granted, a.Past = int64(low(text[1:], 7)), int64(low(text[8:], 7)), 0
+		text = text[answerSize:]
+		if asksPast(a) {
+			a.Past = int64(low(text, pastSize))
+			text = text[pastSize:]
+		}
 		if !plausible(a, v.fenced) {
 			return verdict{}, fmt.Errorf("%w: assertion %d: status %d, sum %d, past %d, granted %d",
 				errAnswer, i, a.Status, a.Sum, a.Past, a.Granted)
 		}
 		v.granted = v.granted || a.Granted > 0
-		text = text[answerSize:]
 	}
 	return v, nil
 }

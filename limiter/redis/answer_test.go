@@ -29,13 +29,13 @@ func said() []byte {
 	t = binary.LittleEndian.AppendUint32(t, 5)
 	for i, status := range []limiter.Status{limiter.Applied, limiter.Late, limiter.Stale} { // two windows, then the bucket
 		t = append(t, byte(status))
-		n := int64(i)
+		sum, past := 10+int64(i), 20+int64(i)
 		if status == limiter.Late {
-			n = 0
+			sum, past = 0, 0
 		}
-		t = appendUnits(appendUnits(appendUnits(t, 10+n), n), 0)
-		if status == limiter.Late {
-			clear(t[len(t)-21:])
+		t = appendUnits(appendUnits(t, sum), 0)
+		if status != limiter.Stale {
+			t = appendUnits(t, past)
 		}
 	}
 	return t
@@ -52,7 +52,7 @@ func TestAnswer(t *testing.T) {
 		t.Errorf("read %+v, want %+v", v, want)
 	}
 	for i, want := range []limiter.Assertion{
-		{Status: limiter.Applied, Sum: 10}, {Status: limiter.Stale, Sum: 12, Past: 2}, {Status: limiter.Late},
+		{Status: limiter.Applied, Sum: 10, Past: 20}, {Status: limiter.Stale, Sum: 12}, {Status: limiter.Late},
 	} {
 		if a := b.Assertions[i]; a.Status != want.Status || a.Sum != want.Sum || a.Past != want.Past {
 			t.Errorf("assertion %d: read %+v, want %+v", i, a, want)
@@ -62,7 +62,7 @@ func TestAnswer(t *testing.T) {
 
 func TestAnswerThatIsNone(t *testing.T) {
 	t.Parallel()
-	first := answerHead
+	const first, window = answerHead, answerSize + pastSize
 	for name, spoil := range map[string]func(t []byte) []byte{
 		"empty":                  func([]byte) []byte { return nil },
 		"short":                  func(t []byte) []byte { return t[:len(t)-1] },
@@ -74,12 +74,12 @@ func TestAnswerThatIsNone(t *testing.T) {
 		"no status":              func(t []byte) []byte { t[first] = 0; return t },
 		"unknown status":         func(t []byte) []byte { t[first] = 5; return t },
 		"sum too large":          func(t []byte) []byte { t[first+7] = 0xff; return t },
-		"past too large":         func(t []byte) []byte { t[first+14] = 0xff; return t },
-		"more than was wanted":   func(t []byte) []byte { t[first+15] = 4; return t },
-		"granted when fenced":    func(t []byte) []byte { t[16] |= flagFenced; t[first+15] = 1; return t },
-		"granted though late":    func(t []byte) []byte { t[first+answerSize+15] = 1; return t },
-		"granted though stale":   func(t []byte) []byte { t[first+2*answerSize+15] = 1; return t },
-		"sum of what is no more": func(t []byte) []byte { t[first+answerSize+1] = 1; return t },
+		"past too large":         func(t []byte) []byte { t[first+21] = 0xff; return t },
+		"more than was wanted":   func(t []byte) []byte { t[first+8] = 4; return t },
+		"granted when fenced":    func(t []byte) []byte { t[16] |= flagFenced; t[first+8] = 1; return t },
+		"granted though late":    func(t []byte) []byte { t[first+window+8] = 1; return t },
+		"granted though stale":   func(t []byte) []byte { t[first+2*window+8] = 1; return t },
+		"sum of what is no more": func(t []byte) []byte { t[first+window+1] = 1; return t },
 	} {
 		b, r := batch()
 		if _, err := r.read(string(spoil(said())), b); !errors.Is(err, errAnswer) {

@@ -22,10 +22,10 @@
 // Counters are hashed: nobody learns from them whom they count. Below the prefix there are
 //
 //	w <end 8>                  a hash of the windows that end then. Its fields are counters:
-//	                           of each the sum, and 23 bytes for each node
+//	                           of each the sum, and 22 bytes for each node
 //	s <width 8> <number>       a hash of windows that slide, likewise
 //	p <width 8> <number/32>    a hash of what slides: of each counter the sums of 32 windows
-//	buckets                    a hash of all buckets: of each its state, and 39 bytes for each node
+//	buckets                    a hash of all buckets: of each its state, and 36 bytes for each node
 //	epoch, nodes, hashes       whose data this is, which nodes live, and until when
 //	                           hashes of windows are kept
 //	sweep                      where the next buckets are that may be over

@@ -222,7 +222,7 @@ func TestIsolatedPrimary(t *testing.T) {
 			}
 			test.join(replica)
 			realserver.Until(t, 10*time.Second, "grants are durable again", func() bool {
-				b, err := try(t, s, 1, of(9, uint64(time.Now().UnixNano()), register, 3), time.Second)
+				b, err := try(t, s, 1, of(9, uint64(time.Now().UnixMicro()), register, 3), time.Second)
 				return err == nil && b.Durable && b.Assertions[0].Granted == 3
 			})
 		})

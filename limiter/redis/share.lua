@@ -10,7 +10,7 @@ local MOST, DAY, MINUTE, SILENCE = 9007199254740992, '86400000', 60000000, 60000
 local FILLER = string.rep(' ', 65)
 
 local prefix, batch = ARGV[1], ARGV[2]
-local node, candidate, beat, fence, life, shapes, windows, buckets, at = unpack('<c8c8BI8I8I2I2I2', batch)
+local node, candidate, beat, fence, life, shapes, windows, flows, buckets, at = unpack('<c8c8BI8I8I2I2I2I2', batch)
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 
@@ -79,8 +79,10 @@ local function grant(want, free, n)
   local share = free / (2 * n)
   if want <= share then
     return want
+  elseif share < 1 then
+    return 1
   end
-  return min(want, max(1, floor(share)))
+  return share - share % 1
 end
 
 -- digits keeps numbers as text, which else is made of them for each call.
@@ -167,12 +169,12 @@ local function stretch(width, number)
 end
 
 -- A shape is what windows have in common: whether they are over or to come,
--- whether they grant, the hash of their records and until when it is kept, how many
--- before them count, and their number.
+-- whether they grant and up to what limit, the hash of their records and until when it
+-- is kept, how many before them count, and their number.
 local function shape()
-  local first, close, late, expires, before, number, asks, width, ends, after = unpack('<i8i8i8I6I2I7Bc8c8', batch, at)
+  local first, close, late, expires, before, number, asks, limit, width, ends, after = unpack('<i8i8i8I6I2I7BI7c8c8', batch, at)
   at = after
-  local s = { before = before, number = number, asks = asks == 1, grants = now < close and not fenced, expires = expires, head = 8 }
+  local s = { before = before, number = number, asks = asks == 1 and before > 0, limit = limit, grants = now < close and not fenced, expires = expires, head = 8 }
   if now >= late then
     s.status = LATE
   elseif now < first then
@@ -269,28 +271,28 @@ end
 
 -- A window's record is the sum of its registers; of one that slides then follow the sum of
 -- those before it, as long as it is open, and whether it is not. Then follow for each node
--- 23 bytes: its name, the number of its last assertion, its register.
+-- 22 bytes: its name, the number of its last assertion, its register.
 local function window(counter, s, i)
-  local low, high, register, want, limit = unpack('<I4I4I7I7I7', batch, at + 18)
-  local h, head, record = s.hash, s.head, nil
-  record = h.records[i]
+  local seq, register, want = unpack('<I7I7I7', batch, at + 18)
+  local h, head = s.hash, s.head
+  local record = h.records[i]
   local sum, mine, n, before, old = 0, nil, 1, 0, 0
   if record then
-    if s.asks and s.before > 0 then
+    if s.asks then
       sum, before = unpack('<I7I7', record)
     else
       sum = unpack('<I7', record)
     end
-    mine, n = entry(record, head, 23), (#record + 1 - head) / 23
+    mine, n = entry(record, head, 22), (#record + 1 - head) / 22
   end
   if mine then
-    local l, u
-    l, u, old = unpack('<I4I4I7', record, mine + 8)
-    if high < u or high == u and low <= l then
-      return STALE, sum, before, 0
+    local last
+    last, old = unpack('<I7I7', record, mine + 8)
+    if seq <= last then
+      return STALE, sum, 0, before
     end
-  elseif low == 0 and high == 0 then
-    return STALE, sum, before, 0
+  elseif seq == 0 then
+    return STALE, sum, 0, before
   elseif record then
     n = n + 1
   end
@@ -301,18 +303,22 @@ local function window(counter, s, i)
   sum = sum + register
   local granted = 0
   if want > 0 and s.grants then
-    granted = min(grant(want, limit - sum - before, n), MOST - register)
+    granted = grant(want, s.limit - sum - before, n)
+    if granted > MOST - register then
+      granted = MOST - register
+    end
     sum, register = sum + granted, register + granted
   end
   if n == 1 and head == 8 then
-    record = pack('<I7c8I4I4I7', sum, node, low, high, register)
+    record = pack('<I7c8I7I7', sum, node, seq, register)
   elseif mine then
-    record = pack('<I7c0I4I4I7c0', sum, sub(record, 8, mine + 7), low, high, register, sub(record, mine + 23))
+    record = pack('<I7c0I7I7c0', sum, sub(record, 8, mine + 7), seq, register, sub(record, mine + 22))
   else
-    record = pack('<I7c0c8I4I4I7', sum, sub(record, 8), node, low, high, register)
+    record = pack('<I7c0c8I7I7', sum, sub(record, 8), node, seq, register)
   end
-  change(h, i, record)
-  return APPLIED, sum, before, granted
+  local at = h.changes
+  h.records[i], h.fields[at + 1], h.fields[at + 2], h.changes = record, counter, record, at + 2
+  return APPLIED, sum, granted, before
 end
 
 -- slide does what window does, where something is known to follow the window, or it is not
@@ -331,13 +337,13 @@ local function slide(counter, s, i)
   local record, state = s.hash.records[i], followed and TOLD or OPEN
   local rest = pack('<I7c1', past(counter, s), state)
   s.hash.records[i] = record and sub(record, 1, 7) .. rest .. sub(record, 16) or '\0\0\0\0\0\0\0' .. rest
-  local status, sum, before, granted = window(counter, s, i)
+  local status, sum, granted, before = window(counter, s, i)
   if status == APPLIED then
     note(counter, s, s.number, state, followed and sum or 0)
   else
     s.hash.records[i] = record
   end
-  return status, sum, before, granted
+  return status, sum, granted, before
 end
 
 -- flow returns how many units flow into a bucket in some nanoseconds, rate of them
@@ -384,20 +390,21 @@ local function flow(nanos, rate, period)
   return whole * rate + n, r
 end
 
--- A bucket's record is what is missing, until when it was refilled, what of it is
--- held, when the first of that lapses, when the last, and until which millisecond the
--- record is kept. Then follow for each node 39 bytes: its name, the number of its last
--- assertion, its register, what it holds, until when.
-local HEAD, ENTRY, FIRST, SIZE = '<I7I7I2I7I7I7I6', 'c8I4I4I7I7I7I2', 44, 39
-local NEW, ADDED, CHANGED = HEAD .. ENTRY, HEAD .. 'c0' .. ENTRY, HEAD .. 'c0' .. ENTRY .. 'c0'
+-- A bucket's record is what is missing, until when it was refilled, until which millisecond
+-- the record is kept, and where in it nodes begin. If some of them hold something there
+-- is first how much, when the first of that lapses, and when the last. Of each node there are
+-- 36 bytes: its name, the number of its last assertion, its register, what it holds, until when.
+local HEAD, HOLDS, FREE, HELD, SIZE = '<I7I7I2I6B', '<I7I7I7', 24, 45, 36
+local ENTRY = 'c8I7I7I7I7'
+local ALONE, AMONG = HEAD .. ENTRY, HEAD .. 'c0' .. ENTRY .. 'c0'
 
 -- holders returns what nodes hold, but for one, and for how many nanoseconds from now on.
-local function holders(record, but)
+local function holders(record, first, but)
   local all = {}
-  for i = FIRST, #record, SIZE do
-    local holds, micros, nanos = unpack('<I7I7I2', record, i + 23)
+  for i = first, #record, SIZE do
+    local holds, micros = unpack('<I7I7', record, i + 22)
     if holds > 0 and i ~= but then
-      all[#all + 1] = { holds, (micros - now) * 1000 + nanos, micros }
+      all[#all + 1] = { holds, (micros - now) * 1000, micros }
     end
   end
   return all
@@ -424,22 +431,23 @@ local function refill(missing, filled, held, all, rate, period)
     if all then
       held, lapse = outstanding(all, from)
     end
-    from = min(lapse, 0)
+    from = lapse < 0 and lapse or 0
     local n, r = flow(from - filled, rate, period)
     if n >= missing - held then
       missing, filled = held, from
     elseif n > 0 then
-      missing, filled = missing - n, from - floor(r / rate)
+      r = r / rate
+      missing, filled = missing - n, from - (r - r % 1)
     end
   end
   return missing, filled
 end
 
 -- heard returns a record without nodes that were silent for too long.
-local function heard(record)
-  local all = { sub(record, 1, FIRST - 1) }
-  for i = FIRST, #record, SIZE do
-    if now - unpack('<I7', record, i + 30) < SILENCE then
+local function heard(record, first)
+  local all = { sub(record, 1, first - 1) }
+  for i = first, #record, SIZE do
+    if now - unpack('<I7', record, i + 29) < SILENCE then
       all[#all + 1] = sub(record, i, i + SIZE - 1)
     end
   end
@@ -450,21 +458,24 @@ end
 -- until when the one is kept that is kept the longest, of those where that has changed.
 local pool, poured, pourings, added, latest = prefix .. 'buckets', {}, 0, 0, 0
 
-local function bucket(counter, record)
-  local low, high, register, want, limit, rate, period, holds, micros, nanos, begin =
-    unpack('<I4I4I7I7I7I7I8I7I7I2I7', batch, at + 16)
-  local missing, filled, rest, held, lapse, last, kept = 0, 0, 0, 0, MOST, 0, 0
+local function bucket(counter, record, f)
+  local seq, register, want, holds, micros, begin = unpack('<I7I7I7I7I7I7', batch, at + 18)
+  local rate, period = f.rate, f.period
+  local missing, filled, rest, kept, first, held, lapse, last = 0, 0, 0, 0, FREE, 0, MOST, 0
   local all, mine, n = nil, nil, 0
-  local l, h, old, had, u, v
+  local seen, old, had, heard_at
   if record then
-    missing, filled, rest, held, lapse, last, kept = unpack(HEAD, record)
+    missing, filled, rest, kept, first = unpack(HEAD, record)
     if kept * 1000 <= now then -- it is over
-      record, missing, filled, held, lapse, last, kept = false, 0, 0, 0, MOST, 0, 0
+      record, missing, filled, kept = false, 0, 0, 0
     end
   end
   if record then
-    if lapse <= now then
-      all = holders(record)
+    if first == HELD then
+      held, lapse, last = unpack(HOLDS, record, FREE)
+      if lapse <= now then
+        all = holders(record, first)
+      end
     end
     filled = (filled - now) * 1000 + rest
     if filled >= 0 then
@@ -472,24 +483,27 @@ local function bucket(counter, record)
     else
       missing, filled = refill(missing, filled, held, all, rate, period)
     end
-    mine = entry(record, FIRST, SIZE)
+    mine = entry(record, first, SIZE)
     if mine then
-      l, h, old, had, u, v = unpack('<I4I4I7I7I7I2', record, mine + 8)
+      seen, old, had, heard_at = unpack('<I7I7I7I7', record, mine + 8)
     end
-    if (low > 0 or high > 0) and not (mine and now - u < SILENCE) then
-      record, mine = heard(record), nil
+    if seq > 0 and not (mine and now - heard_at < SILENCE) then
+      record, mine = heard(record, first), nil
     end
-    n = (#record + 1 - FIRST) / SIZE
+    n = (#record + 1 - first) / SIZE
   end
   if mine then
-    if high < h or high == h and low <= l then
-      return STALE, missing, 0, 0
+    if seq <= seen then
+      return STALE, missing, 0
     end
     local by = register - old
-    if u > now or u == now and v > 0 then
+    if heard_at > now then
       held = held - had
     elseif by < 0 then
-      by = min(by + had, 0) -- what was held counts as spent, and refills already
+      by = by + had -- what was held counts as spent, and refills already
+      if by > 0 then
+        by = 0
+      end
     end
     missing = missing + by
     if missing < 0 then
@@ -497,63 +511,82 @@ local function bucket(counter, record)
     elseif missing > MOST then
       missing = MOST
     end
-  elseif low == 0 and high == 0 then
-    return STALE, missing, 0, 0
+  elseif seq == 0 then
+    return STALE, missing, 0
   else
-    missing, n = max(missing, begin), n + 1
+    n = n + 1
+    if missing < begin then
+      missing = begin
+    end
   end
-  micros = min(now + micros, MOST)
   if all then
-    all = holders(record, mine)
+    all = holders(record, first, mine)
     held = outstanding(all, 0)
   end
-  local now_held = micros > now or nanos > 0
-  if now_held and missing < held + holds or missing < held then
-    missing = min(held + (now_held and holds or 0), MOST)
+  if micros > 0 and missing < held + holds then
+    missing = min(held + holds, MOST)
+  elseif missing < held then
+    missing = held
   end
   local granted = 0
   if want > 0 then
-    granted = min(grant(want, limit - missing, n), MOST - register)
+    granted = grant(want, f.limit - missing, n)
+    if granted > MOST - register then
+      granted = MOST - register
+    end
     missing, register, holds = missing + granted, register + granted, holds + granted
   end
-  held = held + holds
-  if all then
-    if holds > 0 then
-      all[#all + 1] = { holds, (micros - now) * 1000 + nanos, micros }
+  micros = min(now + micros, MOST)
+  if holds > 0 then
+    held = held + holds
+    if lapse > micros then
+      lapse = micros
     end
+    if last < micros then
+      last = micros
+    end
+    if all then
+      all[#all + 1] = { holds, (micros - now) * 1000, micros }
+    end
+  end
+  if all then
     held, rest, lapse = outstanding(all, filled)
-  elseif holds > 0 then
-    lapse = min(lapse, micros)
   end
   if held >= MOST then
     held, lapse = MOST, 0 -- the sum is more than can be told: add it up again each time
   end
-  if holds > 0 then
-    last = max(last, micros)
-  end
   -- It is kept for a minute longer than it matters, and then some, so that it is
   -- seldom to be said how long all of them are.
-  local ends = (max(now, last) + missing * period / rate / 1000 + MINUTE) / 1000
+  local ends = ((last > now and last or now) + missing * period / rate / 1000 + MINUTE) / 1000
   if ends >= kept then
     kept = min(floor(ends) + 60000, 9999999999999)
-    latest = max(latest, kept)
+    if latest < kept then
+      latest = kept
+    end
   end
-  local whole = floor(filled / 1000)
-  local first, nano = now + whole, filled - whole * 1000
-  if n == 1 then
+  local whole = now
+  rest = filled % 1000
+  if filled < 0 then
+    whole = now + (filled - rest) / 1000
+  end
+  local begins = held > 0 and HELD or FREE
+  if n == 1 and held == 0 then
+    added = record and added or added + 1
+    record = pack(ALONE, missing, whole, rest, kept, begins, node, seq, register, holds, micros)
+  else
+    local before = held > 0 and pack(HOLDS, held, lapse, last) or ''
     if not record then
       added = added + 1
+    elseif mine then
+      before = before .. sub(record, first, mine - 1)
+    else
+      before = before .. sub(record, first)
     end
-    record = pack(NEW, missing, first, nano, held, lapse, last, kept, node, low, high, register, holds, micros, nanos)
-  elseif mine then
-    record = pack(CHANGED, missing, first, nano, held, lapse, last, kept,
-      sub(record, FIRST, mine - 1), node, low, high, register, holds, micros, nanos, sub(record, mine + SIZE))
-  else
-    record = pack(ADDED, missing, first, nano, held, lapse, last, kept,
-      sub(record, FIRST), node, low, high, register, holds, micros, nanos)
+    record = pack(AMONG, missing, whole, rest, kept, begins, before, node, seq, register, holds, micros,
+      mine and sub(record, mine + SIZE) or '')
   end
   poured[pourings + 1], poured[pourings + 2], pourings = counter, record, pourings + 2
-  return APPLIED, missing, 0, granted
+  return APPLIED, missing, granted
 end
 
 -- sweep deletes buckets that are over. It looks at some of them, and the next time at
@@ -563,7 +596,7 @@ local function sweep(some)
   local found = call('HSCAN', pool, call('GET', place) or '0', 'COUNT', digits[some])
   local records, over = found[2], {}
   for i = 1, #records, 2 do
-    if records[i] ~= '' and unpack('<I6', records[i + 1], FIRST - 6) * 1000 <= now then
+    if records[i] ~= '' and unpack('<I6', records[i + 1], 17) * 1000 <= now then
       over[#over + 1] = records[i]
     end
   end
@@ -575,9 +608,23 @@ local function sweep(some)
   end
 end
 
+-- answer returns what is answered: what is before a window only to who asks.
+local function answer(s, status, sum, granted, before)
+  if s.asks then
+    return pack('<BI7I7I7', status, sum, granted, before)
+  end
+  return pack('<BI7I7', status, sum, granted)
+end
+
 local answers, shaped, kinds, places = {}, {}, {}, {}
 for i = 1, shapes do
   shaped[i] = shape()
+end
+local flowing = {}
+for i = 1, flows do
+  local f = {}
+  f.limit, f.rate, f.period, at = unpack('<I7I7I8', batch, at)
+  flowing[i] = f
 end
 local begin = at
 for i = 1, windows do
@@ -589,7 +636,7 @@ for i = 1, windows do
     h.size = h.size + 1
     places[i], h.counters[h.size] = h.size, counter
   end
-  at = at + 47
+  at = at + 39
 end
 for i = 1, #hashes do
   local h = hashes[i]
@@ -601,13 +648,13 @@ for i = 1, windows do
   local s = kinds[i]
   local h, j = s.hash, places[i]
   if not h then
-    answers[i] = pack('<BI7I7I7', s.status, 0, 0, 0)
+    answers[i] = answer(s, s.status, 0, 0, 0)
   elseif s.before > 0 and (sliding[h.counters[j]] or not h.records[j] or byte(h.records[j], 15) ~= 1) then
     slides[#slides + 1], sliding[h.counters[j]] = i, true
   else
-    answers[i] = pack('<BI7I7I7', window(h.counters[j], s, j))
+    answers[i] = answer(s, window(h.counters[j], s, j))
   end
-  at = at + 47
+  at = at + 39
 end
 if #slides > 0 then
   local last = at
@@ -641,8 +688,9 @@ if #slides > 0 then
     end
   end
   for j, i in ipairs(slides) do
-    at = begin + (i - 1) * 47
-    answers[i] = pack('<BI7I7I7', slide(kinds[i].hash.counters[places[i]], kinds[i], places[i]))
+    at = begin + (i - 1) * 39
+    local s, j = kinds[i], places[i]
+    answers[i] = answer(s, slide(s.hash.counters[j], s, j))
   end
   at = last
   for i, t in ipairs(stretches) do
@@ -663,16 +711,17 @@ for i, h in ipairs(hashes) do
   end
 end
 if buckets > 0 then
-  local begin, names = at, {}
+  local begin, names, kinds = at, {}, {}
   for i = 1, buckets do
-    names[i] = sub(batch, at, at + 15)
-    at = at + 83
+    local counter, number = unpack('<c16I2', batch, at)
+    names[i], kinds[i] = counter, flowing[number]
+    at = at + 60
   end
   at = begin
   local records = call('HMGET', pool, spread(names))
   for i = 1, buckets do
-    answers[windows + i] = pack('<BI7I7I7', bucket(names[i], records[i]))
-    at = at + 83
+    answers[windows + i] = pack('<BI7I7', bucket(names[i], records[i], kinds[i]))
+    at = at + 60
   end
   if latest > 0 then
     local left = write(pool, poured)
