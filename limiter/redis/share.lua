@@ -396,7 +396,7 @@ end
 -- 36 bytes: its name, the number of its last assertion, its register, what it holds, until when.
 local HEAD, HOLDS, FREE, HELD, SIZE = '<I7I7I2I6B', '<I7I7I7', 24, 45, 36
 local ENTRY = 'c8I7I7I7I7'
-local ALONE, AMONG = HEAD .. ENTRY, HEAD .. 'c0' .. ENTRY .. 'c0'
+local ALONE, HOLDER, AMONG = HEAD .. ENTRY, HEAD .. 'I7I7I7' .. ENTRY, HEAD .. 'c0' .. ENTRY .. 'c0'
 
 -- holders returns what nodes hold, but for one, and for how many nanoseconds from now on.
 local function holders(record, first, but)
@@ -570,14 +570,16 @@ local function bucket(counter, record, f)
     whole = now + (filled - rest) / 1000
   end
   local begins = held > 0 and HELD or FREE
+  if not record then
+    added = added + 1
+  end
   if n == 1 and held == 0 then
-    added = record and added or added + 1
     record = pack(ALONE, missing, whole, rest, kept, begins, node, seq, register, holds, micros)
+  elseif n == 1 then
+    record = pack(HOLDER, missing, whole, rest, kept, begins, held, lapse, last, node, seq, register, holds, micros)
   else
     local before = held > 0 and pack(HOLDS, held, lapse, last) or ''
-    if not record then
-      added = added + 1
-    elseif mine then
+    if mine then
       before = before .. sub(record, first, mine - 1)
     else
       before = before .. sub(record, first)
