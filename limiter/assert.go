@@ -152,7 +152,7 @@ func (ln *lane) assertWindow(e *entry, c *counter, news uint8, all bool, local, 
 		sh.rights = max(a.Register, mine)
 		ln.assertComing(e, c, all, free, local, now)
 		if l.Algorithm == SlidingWindow && (a.Register > mine || sh.nextWindow > sh.window) {
-			ln.hold(e, min(e.lease.due, local+sh.window-now)) // what is not spent by then is given back
+			ln.holders.place(e, min(e.lease.due, local+sh.window-now)) // what is not spent by then is given back
 		}
 	}
 	is := told{begin: begin, window: sh.window, register: a.Register, spent: mine}

@@ -2,7 +2,6 @@ package limiter
 
 import (
 	"cmp"
-	"container/heap"
 	"encoding/binary"
 	"slices"
 	"sync"
@@ -185,8 +184,8 @@ func (ln *lane) wait(local int64) time.Duration {
 	if waiting {
 		until = min(until, ln.due)
 	}
-	if len(ln.holders) > 0 {
-		until = min(until, ln.holders[0].lease.placed)
+	if at, ok := ln.holders.next(); ok {
+		until = min(until, at)
 	}
 	if ln.first {
 		until = min(until, ln.sharer.nextBeat())
@@ -248,7 +247,7 @@ func (ln *lane) restate() {
 		all = append(all, e)
 	}
 	slices.SortFunc(all, func(a, b *entry) int {
-		if c := cmp.Compare(min(b.lease.place, 1), min(a.lease.place, 1)); c != 0 {
+		if c := cmp.Compare(min(b.lease.placed, 1), min(a.lease.placed, 1)); c != 0 {
 			return c
 		}
 		return cmp.Compare(a.key, b.key) // the same on every run
@@ -263,24 +262,36 @@ func (ln *lane) restate() {
 func (ln *lane) review(local int64) bool {
 	some := false
 	for {
-		closing := ln.sharer.closing.Load()
-		if len(ln.holders) == 0 || ln.holders[0].lease.placed > local && !closing {
+		e := ln.holders.take(local, ln.sharer.closing.Load())
+		if e == nil {
 			return some
 		}
-		if le := &ln.holders[0].lease; le.due > local && !closing {
-			le.placed = le.due
-			heap.Fix(&ln.holders, 0)
-			continue
-		}
-		e := heap.Pop(&ln.holders).(*entry)
 		e.pace.asks = true
 		ln.add(e)
 		some = true
 	}
 }
 
+// approach begins to bring near what collect needs next. Where there are many keys all of it is
+// far, and here it comes at the same time.
+func (ln *lane) approach() {
+	next := ln.pending[:min(len(ln.pending), batchSize)]
+	for _, e := range next {
+		prefetchEntry(e)
+	}
+	l := ln.sharer.limiter
+	for _, e := range next {
+		l.Prefetch(e.key)
+	}
+	for _, e := range next {
+		h := e.key.hash()
+		l.tables[l.place(h)].Load().prefetchSide(h)
+	}
+}
+
 // collect fills the batch with what is pending, as far as there is room.
 func (ln *lane) collect(local, now int64) {
+	ln.approach()
 	taken := 0
 	for _, e := range ln.pending {
 		if len(ln.parts) >= batchSize {
@@ -347,7 +358,7 @@ func (ln *lane) expire(local int64) {
 	}
 	ln.expired = local
 	for key, e := range ln.entries {
-		if local >= e.gone && !e.pending && e.lease.place == 0 {
+		if local >= e.gone && !e.pending && e.lease.placed == 0 {
 			ln.limits.move(e, nil)
 			delete(ln.entries, key)
 		}

@@ -1,7 +1,6 @@
 package limiter
 
 import (
-	"container/heap"
 	"math"
 	"time"
 )
@@ -23,8 +22,7 @@ type lease struct {
 	ask    int64   // local time at which to ask what is left, while rights are held; zero: none
 
 	due    int64 // local time at which it is looked at again
-	placed int64 // due, or what it was when it was placed: then it is seen that there is time
-	place  int   // in the lane's holders plus one; zero: it is not there
+	placed int64 // when it is among the lane's holders for, not after due; zero: it is not
 }
 
 const (
@@ -95,9 +93,9 @@ func (ln *lane) size(e *entry, c *counter, mine, held, free, local, now int64) (
 	want = max(want, 0)
 	switch {
 	case rights > mine && free <= 0:
-		ln.hold(e, local+int64(ln.sharer.o.Interval))
+		ln.holders.place(e, local+int64(ln.sharer.o.Interval))
 	case rights > mine || want > 0 || e.isWanted():
-		ln.hold(e, local+min(max(span/2, int64(25*time.Millisecond)), int64(500*time.Millisecond)))
+		ln.holders.place(e, local+min(max(span/2, int64(25*time.Millisecond)), int64(500*time.Millisecond)))
 		if e.lease.ask > local {
 			ln.holdUntil(e, e.lease.ask)
 		}
@@ -185,50 +183,9 @@ func (ln *lane) assertComing(e *entry, c *counter, all bool, free, local, now in
 	}
 }
 
-// hold has an entry looked at again at a local time. That is mostly put off: then it
-// stays where it is.
-func (ln *lane) hold(e *entry, due int64) {
-	le := &e.lease
-	le.due = due
-	switch {
-	case le.place == 0:
-		le.placed = due
-		heap.Push(&ln.holders, e)
-	case due < le.placed:
-		le.placed = due
-		heap.Fix(&ln.holders, le.place-1)
-	}
-}
-
 // holdUntil has an entry looked at again at a local time, if not before.
 func (ln *lane) holdUntil(e *entry, due int64) {
-	if due > 0 && (e.lease.place == 0 || due < e.lease.due) {
-		ln.hold(e, due)
+	if due > 0 && (e.lease.placed == 0 || due < e.lease.due) {
+		ln.holders.place(e, due)
 	}
-}
-
-// Holders are entries by the time at which they may be due: a heap.
-type holders []*entry
-
-func (h holders) Len() int           { return len(h) }
-func (h holders) Less(i, j int) bool { return h[i].lease.placed < h[j].lease.placed }
-
-func (h holders) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].lease.place, h[j].lease.place = i+1, j+1
-}
-
-func (h *holders) Push(x any) {
-	e := x.(*entry)
-	*h = append(*h, e)
-	e.lease.place = len(*h)
-}
-
-func (h *holders) Pop() any {
-	last := len(*h) - 1
-	e := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	e.lease.place = 0
-	return e
 }

@@ -100,6 +100,6 @@ func (ln *lane) askAgain(e *entry, free, now int64) {
 		in = max(length/ringSize, 2*int64(interval))
 	}
 	if in <= length+longest {
-		ln.hold(e, ln.now+in)
+		ln.holders.place(e, ln.now+in)
 	}
 }

@@ -7,3 +7,18 @@ package limiter
 //
 //go:noescape
 func prefetch(s *slot)
+
+// prefetchEntry does so with all lines of e.
+//
+//go:noescape
+func prefetchEntry(e *entry)
+
+// prefetchShare does so with all lines of sh.
+//
+//go:noescape
+func prefetchShare(sh *share)
+
+// prefetchRing does so with all lines of r.
+//
+//go:noescape
+func prefetchRing(r *ring)

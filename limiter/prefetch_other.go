@@ -2,5 +2,9 @@
 
 package limiter
 
-// prefetch does nothing: it is only for speed.
-func prefetch(*slot) {}
+// These do nothing: they are only for speed.
+
+func prefetch(*slot)       {}
+func prefetchEntry(*entry) {}
+func prefetchShare(*share) {}
+func prefetchRing(*ring)   {}

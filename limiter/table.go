@@ -94,6 +94,22 @@ func (t *table) prefetch(h uint64) {
 	}
 }
 
+// prefetchSide brings near what stands beside the slot of h, if there is anything.
+func (t *table) prefetchSide(h uint64) {
+	s := t.find(h)
+	if s == nil {
+		return
+	}
+	meta := s.meta.Load() // of another key perhaps, by now: then it was in vain
+	switch n := side(meta); {
+	case n == 0:
+	case kind(meta) == SlidingWindow:
+		prefetchRing(&t.rings[n-1])
+	default:
+		prefetchShare(&t.shares[n-1])
+	}
+}
+
 // vacant returns the slot in which h, which is not in t, would stand.
 func (t *table) vacant(h uint64) *slot {
 	for i := t.home(h); ; {
