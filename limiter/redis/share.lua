@@ -62,9 +62,9 @@ if beat == 1 then
   call('PEXPIRE', key, DAY)
 end
 
--- entry returns where in a record the node's entry is, and nothing if it has none.
-local function entry(record, head, size)
-  local i = find(record, node, head, true)
+-- entry returns where in a record the node's entry is, from a place on where its name is
+-- part of something else; and nothing if it has none.
+local function entry(record, head, size, i)
   while i and (i - head) % size ~= 0 do
     i = find(record, node, i + 1, true)
   end
@@ -269,6 +269,14 @@ local function past(counter, s)
   return min(sum + max(first, after), MOST)
 end
 
+-- answer returns what is answered: what is before a window only to who asks.
+local function answer(s, status, sum, granted, before)
+  if s.asks then
+    return pack('<BI7I7I7', status, sum, granted, before)
+  end
+  return pack('<BI7I7', status, sum, granted)
+end
+
 -- A window's record is the sum of its registers; of one that slides then follow the sum of
 -- those before it, as long as it is open, and whether it is not. Then follow for each node
 -- 22 bytes: its name, the number of its last assertion, its register.
@@ -283,16 +291,19 @@ local function window(counter, s, i)
     else
       sum = unpack('<I7', record)
     end
-    mine, n = entry(record, head, 22), (#record + 1 - head) / 22
+    mine, n = find(record, node, head, true), (#record + 1 - head) / 22
+    if mine and (mine - head) % 22 ~= 0 then
+      mine = entry(record, head, 22, mine)
+    end
   end
   if mine then
     local last
     last, old = unpack('<I7I7', record, mine + 8)
     if seq <= last then
-      return STALE, sum, 0, before
+      return answer(s, STALE, sum, 0, before)
     end
   elseif seq == 0 then
-    return STALE, sum, 0, before
+    return answer(s, STALE, sum, 0, before)
   elseif record then
     n = n + 1
   end
@@ -318,7 +329,10 @@ local function window(counter, s, i)
   end
   local at = h.changes
   h.records[i], h.fields[at + 1], h.fields[at + 2], h.changes = record, counter, record, at + 2
-  return APPLIED, sum, granted, before
+  if s.asks then
+    return pack('<BI7I7I7', APPLIED, sum, granted, before)
+  end
+  return pack('<BI7I7', APPLIED, sum, granted)
 end
 
 -- slide does what window does, where something is known to follow the window, or it is not
@@ -337,13 +351,14 @@ local function slide(counter, s, i)
   local record, state = s.hash.records[i], followed and TOLD or OPEN
   local rest = pack('<I7c1', past(counter, s), state)
   s.hash.records[i] = record and sub(record, 1, 7) .. rest .. sub(record, 16) or '\0\0\0\0\0\0\0' .. rest
-  local status, sum, granted, before = window(counter, s, i)
-  if status == APPLIED then
-    note(counter, s, s.number, state, followed and sum or 0)
+  local changes = s.hash.changes
+  local said = window(counter, s, i)
+  if s.hash.changes > changes then
+    note(counter, s, s.number, state, followed and unpack('<I7', s.hash.records[i]) or 0)
   else
     s.hash.records[i] = record
   end
-  return status, sum, granted, before
+  return said
 end
 
 -- flow returns how many units flow into a bucket in some nanoseconds, rate of them
@@ -483,7 +498,10 @@ local function bucket(counter, record, f)
     else
       missing, filled = refill(missing, filled, held, all, rate, period)
     end
-    mine = entry(record, first, SIZE)
+    mine = find(record, node, first, true)
+    if mine and (mine - first) % SIZE ~= 0 then
+      mine = entry(record, first, SIZE, mine)
+    end
     if mine then
       seen, old, had, heard_at = unpack('<I7I7I7I7', record, mine + 8)
     end
@@ -494,7 +512,7 @@ local function bucket(counter, record, f)
   end
   if mine then
     if seq <= seen then
-      return STALE, missing, 0
+      return pack('<BI7I7', STALE, missing, 0)
     end
     local by = register - old
     if heard_at > now then
@@ -512,7 +530,7 @@ local function bucket(counter, record, f)
       missing = MOST
     end
   elseif seq == 0 then
-    return STALE, missing, 0
+    return pack('<BI7I7', STALE, missing, 0)
   else
     n = n + 1
     if missing < begin then
@@ -588,7 +606,7 @@ local function bucket(counter, record, f)
       mine and sub(record, mine + SIZE) or '')
   end
   poured[pourings + 1], poured[pourings + 2], pourings = counter, record, pourings + 2
-  return APPLIED, missing, granted
+  return pack('<BI7I7', APPLIED, missing, granted)
 end
 
 -- sweep deletes buckets that are over. It looks at some of them, and the next time at
@@ -608,14 +626,6 @@ local function sweep(some)
   if #records > 0 then
     call('SET', place, found[1], 'PX', DAY)
   end
-end
-
--- answer returns what is answered: what is before a window only to who asks.
-local function answer(s, status, sum, granted, before)
-  if s.asks then
-    return pack('<BI7I7I7', status, sum, granted, before)
-  end
-  return pack('<BI7I7', status, sum, granted)
 end
 
 local answers, shaped, kinds, places = {}, {}, {}, {}
@@ -654,7 +664,7 @@ for i = 1, windows do
   elseif s.before > 0 and (sliding[h.counters[j]] or not h.records[j] or byte(h.records[j], 15) ~= 1) then
     slides[#slides + 1], sliding[h.counters[j]] = i, true
   else
-    answers[i] = answer(s, window(h.counters[j], s, j))
+    answers[i] = window(h.counters[j], s, j)
   end
   at = at + 39
 end
@@ -692,7 +702,7 @@ if #slides > 0 then
   for j, i in ipairs(slides) do
     at = begin + (i - 1) * 39
     local s, j = kinds[i], places[i]
-    answers[i] = answer(s, slide(s.hash.counters[j], s, j))
+    answers[i] = slide(s.hash.counters[j], s, j)
   end
   at = last
   for i, t in ipairs(stretches) do
@@ -722,7 +732,7 @@ if buckets > 0 then
   at = begin
   local records = call('HMGET', pool, spread(names))
   for i = 1, buckets do
-    answers[windows + i] = pack('<BI7I7', bucket(names[i], records[i], kinds[i]))
+    answers[windows + i] = bucket(names[i], records[i], kinds[i])
     at = at + 60
   end
   if latest > 0 then
