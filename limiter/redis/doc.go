@@ -31,7 +31,7 @@
 //	sweep                      where the next buckets are that may be over
 //
 // A window that ends with many others takes about 110 bytes of the server's memory for its
-// first node, and 24 for each other one; a bucket 170 and 45.
+// first node, and 24 for each other one; a bucket 140 and 55.
 //
 // An epoch ends when the server's replication id changes: with a restart or a
 // promotion, and also when a server that had none gets its first replica, or has had

@@ -493,10 +493,19 @@ local function bucket(counter, record, f)
       end
     end
     filled = (filled - now) * 1000 + rest
+    local x = -filled * rate
     if filled >= 0 then
       filled = 0
-    else
+    elseif all or x >= MOST then
       missing, filled = refill(missing, filled, held, all, rate, period)
+    else -- as refill does
+      local r = x % period
+      local n = (x - r) / period
+      if n >= missing - held then
+        missing, filled = held, 0
+      elseif n > 0 then
+        missing, filled = missing - n, (r % rate - r) / rate
+      end
     end
     mine = find(record, node, first, true)
     if mine and (mine - first) % SIZE ~= 0 then
@@ -554,7 +563,10 @@ local function bucket(counter, record, f)
     end
     missing, register, holds = missing + granted, register + granted, holds + granted
   end
-  micros = min(now + micros, MOST)
+  micros = now + micros
+  if micros > MOST then
+    micros = MOST
+  end
   if holds > 0 then
     held = held + holds
     if lapse > micros then
