@@ -9,6 +9,8 @@ package limiter
 type holders struct {
 	heap []holder // each is no sooner than number (i-1)/4
 	held int      // entries that are placed
+	due  []holder // in room: those that take looks at next
+	room [32]holder
 }
 
 // A holder is a place of an entry. It has the time beside, as entries are far where there
@@ -43,33 +45,53 @@ func (h *holders) place(e *entry, due int64) {
 		h.weed()
 	}
 	le.placed = due
-	h.heap = append(h.heap, holder{due, e})
-	h.up(len(h.heap) - 1)
+	h.push(holder{due, e})
 }
 
-// take returns an entry that is due at a time, or any where all are wanted. It is placed no longer.
+// take returns an entry that is due at a time, or any where all are wanted, and places it no
+// longer. It is called until it returns nil; nothing is placed in between.
 func (h *holders) take(now int64, all bool) *entry {
-	for len(h.heap) > 0 && (all || h.heap[0].at <= now) {
-		top := h.heap[0]
-		le := &top.entry.lease
-		if top.valid() && le.due > now && !all {
-			le.placed = le.due
-			h.heap[0].at = le.due
-			h.down(0)
+	for {
+		if len(h.due) == 0 {
+			h.gather(now, all)
+			if len(h.due) == 0 {
+				return nil
+			}
+		}
+		p := h.due[0]
+		h.due = h.due[1:]
+		if !p.valid() {
 			continue
 		}
+		le := &p.entry.lease
+		if le.due <= now || all {
+			le.placed = 0
+			h.held--
+			return p.entry
+		}
+		le.placed = le.due
+		h.push(holder{le.due, p.entry})
+	}
+}
+
+// gather takes some places whose time has come, so that their entries come near at the same time.
+func (h *holders) gather(now int64, all bool) {
+	clear(h.room[:])
+	h.due = h.room[:0]
+	for len(h.heap) > 0 && len(h.due) < len(h.room) && (all || h.heap[0].at <= now) {
+		prefetchEntry(h.heap[0].entry)
+		h.due = append(h.due, h.heap[0])
 		last := len(h.heap) - 1
 		h.heap[0] = h.heap[last]
 		h.heap[last] = holder{}
 		h.heap = h.heap[:last]
 		h.down(0)
-		if top.valid() {
-			le.placed = 0
-			h.held--
-			return top.entry
-		}
 	}
-	return nil
+}
+
+func (h *holders) push(p holder) {
+	h.heap = append(h.heap, p)
+	h.up(len(h.heap) - 1)
 }
 
 // weed removes places that are not valid.
