@@ -80,7 +80,7 @@ func (c *counter) ringOrNil() *ring {
 func (c *counter) sideShare() *share {
 	n := side(c.meta)
 	if n != 0 && kind(c.meta) == SlidingWindow {
-		n = c.ring().share
+		n = c.table.links[n-1].Load()
 	}
 	if n == 0 {
 		return nil

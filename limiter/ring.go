@@ -15,7 +15,6 @@ const ringSize = 32
 type ring struct {
 	head, width int64
 	filled      uint32 // bit i: buckets[i] is not zero
-	share       uint32 // the index of a share plus one, or zero
 	buckets     [ringSize]int64
 }
 
@@ -28,7 +27,7 @@ func ringWidth(l *Limit) int64 {
 
 // start makes r a ring that holds nothing but spent, spent just now.
 func (r *ring) start(ns, width, spent int64) {
-	*r = ring{head: floorDiv(ns, width), width: width, share: r.share}
+	*r = ring{head: floorDiv(ns, width), width: width}
 	r.add(spent)
 }
 

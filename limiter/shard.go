@@ -217,7 +217,7 @@ func (t *table) addShare(s *slot) {
 	n := pop(&t.freeShares)
 	t.shares[n-1] = share{state: fresh, fair: -1, early: 1}
 	if kind(meta) == SlidingWindow {
-		t.rings[side(meta)-1].share = n
+		t.links[side(meta)-1].Store(n)
 	} else {
 		meta = withSide(meta, n)
 	}

@@ -1,6 +1,9 @@
 package limiter
 
-import "math/bits"
+import (
+	"math/bits"
+	"sync/atomic"
+)
 
 // A table finds slots by the hash of their key: open addressing with linear
 // probing, in an array of any length. Looking up needs no lock. Everything
@@ -15,6 +18,7 @@ type table struct {
 	// whoever holds the slot's lock.
 	rings  []ring
 	shares []share
+	links  []atomic.Uint32 // the number of each ring's share, or zero; to be read at any time
 
 	freeRings, freeShares []uint32
 	used                  int // slots that are not free, dead ones included
@@ -32,6 +36,7 @@ const (
 func newTable(n int, need sides, f *fleet) *table {
 	slots := make([]slot, max(n*32/full+1, smallest))
 	t := &table{slots: slots, rings: make([]ring, need.rings), shares: make([]share, need.shares), fleet: f}
+	t.links = make([]atomic.Uint32, need.rings)
 	t.freeRings = countdown(need.rings)
 	t.freeShares = countdown(need.shares)
 	return t
@@ -105,6 +110,9 @@ func (t *table) prefetchSide(h uint64) {
 	case n == 0:
 	case kind(meta) == SlidingWindow:
 		prefetchRing(&t.rings[n-1])
+		if n = t.links[n-1].Load(); n != 0 {
+			prefetchShare(&t.shares[n-1])
+		}
 	default:
 		prefetchShare(&t.shares[n-1])
 	}
@@ -147,14 +155,14 @@ func (t *table) sidesOf(meta uint64) (ring, share uint32) {
 	if n == 0 || kind(meta) != SlidingWindow {
 		return 0, n
 	}
-	return n, t.rings[n-1].share
+	return n, t.links[n-1].Load()
 }
 
 // freeSide gives back the side records of a slot.
 func (t *table) freeSide(meta uint64) {
 	ring, share := t.sidesOf(meta)
 	if ring != 0 {
-		t.rings[ring-1].share = 0
+		t.links[ring-1].Store(0)
 		t.freeRings = append(t.freeRings, ring)
 	}
 	if share != 0 {
@@ -172,7 +180,7 @@ func (t *table) newSide(meta uint64, shared bool) uint64 {
 	}
 	if kind(meta) == SlidingWindow {
 		r := pop(&t.freeRings)
-		t.rings[r-1].share = n
+		t.links[r-1].Store(n)
 		n = r
 	}
 	return withSide(meta, n)
@@ -196,7 +204,6 @@ func (t *table) adopt(from *table, s *slot, meta uint64) {
 		newRing, newShare := t.sidesOf(meta)
 		if ring != 0 {
 			t.rings[newRing-1] = from.rings[ring-1]
-			t.rings[newRing-1].share = newShare
 		}
 		if share != 0 {
 			t.shares[newShare-1] = from.shares[share-1]
