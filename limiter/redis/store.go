@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"crypto/sha1"
-	_ "embed"
 	"encoding/hex"
 	"math/rand/v2"
 	"sync"
@@ -15,9 +14,6 @@ import (
 
 	"github.com/weir-project/weir/limiter"
 )
-
-//go:embed share.lua
-var script string
 
 // A Store keeps registers in a Redis or Valkey server. It is for many goroutines
 // at once.
