@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
 		// Most of the tests wait most of the time, for windows and time-outs to end.
-		_ = f.Value.Set("6") // it is a number
+		_ = f.Value.Set("4") // it is a number
 	}
 	os.Exit(run(m))
 }
