@@ -7,13 +7,15 @@
 //
 //   - Units (Register, Want, Limit, Rate, Held, Missing) are from 0 to 1<<53:
 //     what is less or more is taken for the nearest of these, a Held that is more than its
-//     Register for that Register. Times, Period, Keep and Lease may be any int64 from zero on.
+//     Register for that Register. Times, Period, Keep and Lease may be any int64 from zero on; the
+//     suite has leases of whole microseconds only, which stores may make of others.
 //   - No sum gets beyond 1<<53: a register is noted only as far as that, and so is
 //     what is missing in a bucket, and nothing is granted beyond.
-//   - Node and Seq are any uint64.
-//   - A batch is refused with an error, and nothing is written, if Node is zero, a
+//   - Node is any uint64, Seq up to [limiter.MaxSeq].
+//   - A batch is refused with an error, and nothing is written, if Node is zero, a Seq larger, a
 //     window begins before 0 or does not end after it begins, or Rate or Period of a bucket
 //     is less than one.
+//   - All is carried out in the order of the batch, as far as an answer tells.
 //   - Early and Late go before Stale. With them Sum, Past and Granted are zero. With Stale
 //     nothing is written: Sum of a bucket is what is missing at Now, of what
 //     the store does not know zero.
